@@ -1,0 +1,69 @@
+"""What optreg needs to know of an array: its module, its device, its real elements. Never imports CuPy."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = Any
+"""A ``numpy.ndarray`` or a ``cupy.ndarray``."""
+
+
+def _cupy() -> ModuleType | None:
+    """CuPy, if this process has imported it: no array of it can exist otherwise."""
+    return sys.modules.get("cupy")
+
+
+def is_array(value: object) -> bool:
+    """Whether ``value`` is an array that can be changed in place: of NumPy, or of CuPy."""
+    cupy = _cupy()
+    return isinstance(value, np.ndarray) or (cupy is not None and isinstance(value, cupy.ndarray))
+
+
+def array_module(array: Array) -> Any:
+    """The module that the array belongs to: ``numpy`` or ``cupy``."""
+    cupy = _cupy()
+    return cupy if cupy is not None and isinstance(array, cupy.ndarray) else np
+
+
+def device_of(array: Array) -> AbstractContextManager[Any]:
+    """A context in which new arrays of the same module are made on the array's device."""
+    if isinstance(array, np.ndarray):
+        return nullcontext()
+    device: AbstractContextManager[Any] = array.device
+    return device
+
+
+def zeros_like(array: Array) -> Array:
+    """Zeros of the array's shape, dtype, memory order and device, as a plain array."""
+    with device_of(array):
+        if isinstance(array, np.ndarray):
+            return np.zeros_like(array, subok=False)
+        return array_module(array).zeros_like(array)
+
+
+def to_host(array: Array) -> np.ndarray[Any, Any]:
+    """The array as a NumPy array, copied from its device if it is not on the host."""
+    return array if isinstance(array, np.ndarray) else array.get()
+
+
+def moved_beside(value: Array, like: Array) -> Array:
+    """``value`` on the device of ``like``: itself where it is there already, a copy otherwise."""
+    if isinstance(like, np.ndarray):
+        return to_host(value)
+    with like.device:
+        if isinstance(value, np.ndarray):
+            return array_module(like).asarray(value)
+        return value if value.device == like.device else value.copy()
+
+
+def real_elements(array: Array) -> Array:
+    """The array itself, or, for complex numbers, a view with a last axis of real and imaginary parts."""
+    if array.dtype.kind != "c":
+        return array
+    # The new axis of length one lets arrays that are 0-d or strided be viewed, too.
+    return array[..., None].view(array.real.dtype)

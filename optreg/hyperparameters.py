@@ -1,0 +1,261 @@
+"""Hyperparameters: attrs fields with bounds, checked once, in the field; their values at a step.
+
+An optimizer that is an attrs class declares them so::
+
+    @attrs.define(eq=False)
+    class Momentum(GradientMethod):
+        lr: float = positive(1e-2)
+        momentum: float = fraction(0.9)
+
+A plain class has the arguments of its ``__init__``, kept in attributes of the same names.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import attrs
+import numpy as np
+
+from optreg.errors import HyperparameterError, UnknownHyperparameterError, did_you_mean
+from optreg.schedules import Schedule, schedule_from_config
+
+_METADATA = "optreg"
+
+
+@attrs.frozen
+class Bound:
+    """What a number must satisfy: an interval, closed or open at each end."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = False
+
+    def holds(self, value: float, *, at_low_end: bool = False) -> bool:
+        """Whether the finite ``value`` lies inside; ``at_low_end`` admits the lower end even where it is open."""
+        above = value > self.low if self.low_open and not at_low_end else value >= self.low
+        below = value < self.high if self.high_open else value <= self.high
+        return math.isfinite(value) and above and below
+
+    def __str__(self) -> str:
+        parts = []
+        if self.low > -math.inf:
+            parts.append(f"{'>' if self.low_open else '>='} {self.low:g}")
+        if self.high < math.inf:
+            parts.append(f"{'<' if self.high_open else '<='} {self.high:g}")
+        return " and ".join(parts) or "finite"
+
+
+def _number_from(value: Any) -> Any:
+    """Numbers of any library become Python's, so that they never decide an array's dtype; a mapping is a schedule."""
+    if isinstance(value, (bool, np.bool_)):
+        return value
+    if isinstance(value, (int, float, np.number)) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        return float(value) if np.isrealobj(value) else value
+    if isinstance(value, Mapping) and "schedule" in value:
+        return schedule_from_config(value)
+    return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _check_number(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if callable(value):
+        return
+    bound: Bound = attribute.metadata[_METADATA]
+    if not _is_number(value) or not bound.holds(value):
+        raise HyperparameterError(
+            f"{type(instance).__name__}: {attribute.name} must be a number {bound} (or a schedule), "
+            f"but it is {value!r}"
+        )
+
+
+def _field(default: Any, bound: Bound, doc: str) -> Any:
+    metadata = {_METADATA: bound, "doc": doc}
+    return attrs.field(default=default, converter=_number_from, validator=_check_number, metadata=metadata)
+
+
+def positive(default: Any = attrs.NOTHING, doc: str = "") -> Any:
+    """Declare a hyperparameter that is a number > 0, or a schedule."""
+    return _field(default, Bound(low=0, low_open=True), doc)
+
+
+def nonnegative(default: Any = attrs.NOTHING, doc: str = "") -> Any:
+    """Declare a hyperparameter that is a number >= 0, or a schedule."""
+    return _field(default, Bound(low=0), doc)
+
+
+def fraction(default: Any = attrs.NOTHING, doc: str = "") -> Any:
+    """Declare a hyperparameter that is a number >= 0 and < 1 (a decay rate, a momentum), or a schedule."""
+    return _field(default, Bound(low=0, high=1, high_open=True), doc)
+
+
+def number(
+    default: Any = attrs.NOTHING, doc: str = "", *, low: float = -math.inf, high: float = math.inf
+) -> Any:
+    """Declare a hyperparameter that is a number from ``low`` to ``high``, both included, or a schedule."""
+    return _field(default, Bound(low=low, high=high), doc)
+
+
+def boolean(default: Any = attrs.NOTHING, doc: str = "") -> Any:
+    """Declare a hyperparameter that is True or False."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not isinstance(value, bool):
+            raise HyperparameterError(
+                f"{type(instance).__name__}: {attribute.name} must be True or False, but it is {value!r}"
+            )
+
+    return attrs.field(default=default, validator=check, metadata={_METADATA: "True or False", "doc": doc})
+
+
+def whole(default: Any = attrs.NOTHING, doc: str = "", *, low: int = 0) -> Any:
+    """Declare a hyperparameter that is a whole number, at least ``low``."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise HyperparameterError(
+                f"{type(instance).__name__}: {attribute.name} must be a whole number >= {low}, but it is {value!r}"
+            )
+
+    return attrs.field(default=default, validator=check, metadata={_METADATA: f"whole, >= {low}", "doc": doc})
+
+
+@attrs.frozen
+class Hyperparameter:
+    """One hyperparameter of a class, as ``optreg info`` shows it.
+
+    ``attribute`` is where an instance keeps it; ``default`` is ``attrs.NOTHING`` where the class has none.
+    """
+
+    name: str
+    attribute: str
+    default: Any
+    bound: str
+    doc: str
+    field: attrs.Attribute[Any] | None
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is attrs.NOTHING
+
+    def is_schedule(self, value: object) -> bool:
+        """Whether ``value`` is a callable of ``t``, rather than a hyperparameter that is a function."""
+        if not callable(value):
+            return False
+        bounded = self.field is not None and isinstance(self.field.metadata.get(_METADATA), Bound)
+        return bounded or isinstance(value, Schedule) or _is_number(self.default)
+
+    def checked(self, owner: object, value: Any) -> Any:
+        """``value``, converted and checked as the class would do it on assignment."""
+        if self.field is None:
+            return _number_from(value) if isinstance(value, Mapping) else value
+        converter = self.field.converter
+        if isinstance(converter, attrs.Converter):
+            value = converter(value, owner, self.field)
+        elif converter is not None:
+            value = converter(value)
+        if self.field.validator is not None:
+            self.field.validator(owner, self.field, value)
+        return value
+
+    def at(self, owner: object, schedule: Callable[[int], float], t: int) -> float:
+        """The schedule's value at step ``t``; a rate may fall to the very end of its bound (to zero, say)."""
+        value = _number_from(schedule(t))
+        bound = self.field.metadata.get(_METADATA) if self.field is not None else None
+        if not isinstance(bound, Bound):
+            bound = Bound()
+        if not _is_number(value) or not bound.holds(value, at_low_end=True):
+            raise HyperparameterError(
+                f"{type(owner).__name__}: the schedule of {self.name} must give a number {bound}, "
+                f"but at t = {t} it gave {value!r}"
+            )
+        return float(value)
+
+
+@attrs.frozen
+class Signature:
+    """The hyperparameters of a class by name; an ``open`` one takes any keyword."""
+
+    fields: Mapping[str, Hyperparameter]
+    open: bool
+
+    def check_names(self, cls: type, names: Iterable[str]) -> None:
+        """Raise for the first of ``names`` that the class does not have."""
+        for name in names:
+            if name not in self.fields and not self.open:
+                listed = ", ".join(self.fields) or "none"
+                raise UnknownHyperparameterError(
+                    f"{cls.__name__} has no hyperparameter {name!r}; it has: {listed}."
+                    f"{did_you_mean(name, self.fields)}"
+                )
+
+
+@cache
+def signature(cls: type) -> Signature:
+    """Read the hyperparameters of a class: the arguments of its ``__init__``, with what attrs knows of them."""
+    if cls.__init__ is object.__init__:  # type: ignore[misc]
+        return Signature({}, open=False)
+    known = {field.alias: field for field in attrs.fields(cls)} if attrs.has(cls) else {}
+    fields: dict[str, Hyperparameter] = {}
+    takes_any = False
+    for argument in list(inspect.signature(cls.__init__).parameters.values())[1:]:  # type: ignore[misc]
+        if argument.kind in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL):
+            takes_any |= argument.kind is argument.VAR_KEYWORD
+            continue
+        field = known.get(argument.name)
+        fields[argument.name] = Hyperparameter(
+            name=argument.name,
+            attribute=field.name if field else argument.name,
+            default=attrs.NOTHING if argument.default is argument.empty else argument.default,
+            bound=str(field.metadata.get(_METADATA, "")) if field else "",
+            doc=field.metadata.get("doc", "") if field else "",
+            field=field,
+        )
+    return Signature(fields, takes_any)
+
+
+def values_of(owner: object) -> dict[str, Any]:
+    """The present hyperparameters of an optimizer or hook, by name, schedules as they are."""
+    return {
+        name: getattr(owner, each.attribute)
+        for name, each in signature(type(owner)).fields.items()
+        if hasattr(owner, each.attribute)
+    }
+
+
+def values_at(owner: object, overrides: Mapping[str, Any], t: int) -> dict[str, Any]:
+    """What ``owner``'s attributes must become for step ``t``: overrides in place, schedules evaluated.
+
+    Empty where nothing differs from the attributes as they are, which is the usual case.
+    """
+    changed: dict[str, Any] = {}
+    for name, each in signature(type(owner)).fields.items():
+        value = overrides[name] if name in overrides else getattr(owner, each.attribute, None)
+        if each.is_schedule(value):
+            changed[each.attribute] = each.at(owner, value, t)
+        elif name in overrides:
+            changed[each.attribute] = value
+    return changed
+
+
+@contextmanager
+def holding(owner: object, values: Mapping[str, Any]) -> Iterator[None]:
+    """Give ``owner``'s attributes other values for a while, past the validators, which have seen them."""
+    kept = {attribute: getattr(owner, attribute) for attribute in values}
+    try:
+        for attribute, value in values.items():
+            object.__setattr__(owner, attribute, value)
+        yield
+    finally:
+        for attribute, value in kept.items():
+            object.__setattr__(owner, attribute, value)
