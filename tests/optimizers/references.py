@@ -1,4 +1,4 @@
-"""An optimizer of optreg and an implementation that is not ours, side by side on the same deterministic problem.
+"""An optimizer of optreg and an implementation that is not ours, side by side on the same problem.
 
 A test module names the pairs, and each pair runs on every problem::
 
@@ -7,8 +7,8 @@ A test module names the pairs, and each pair runs on every problem::
         theirs = Torch(lambda params: torch.optim.Adam(params, lr=0.1))
         assert_same_path(Adam(lr=0.1), theirs, problem, states={"m": "exp_avg", "v": "exp_avg_sq"})
 
-References: ``Torch`` (a torch.optim class), ``Optax`` (a gradient transformation), ``Formula`` (a formula that the
-test spells out, for a method that no package has).
+References: ``Torch`` (a torch.optim class), ``Optax`` (a gradient transformation), ``Formula`` (a formula
+that the test spells out, for a method that no package has).
 """
 
 from __future__ import annotations
@@ -51,11 +51,12 @@ class Method(Protocol):
 class Problem:
     """Where a run starts, and its gradient at every step; equal for every method that is run on it.
 
-    ``open``: gradients that do not depend on the parameters. They differ in size by factors up to 1000, a sixth of
-    them are exact zeros, and in every array one element's gradient is zero always, another's until the third step,
-    and a third's from the fourth step on.
+    ``open``: gradients that do not depend on the parameters. They differ in size by factors up to 1000, a sixth
+    of them are exact zeros, and in every array one element's gradient is zero always, another's until the third
+    step, and a third's from the fourth step on.
 
-    ``closed``: g = c·(p − target), so that what a method does comes back in its gradients; some of ``c`` are zero.
+    ``closed``: g = c·(p − target), so that what a method does comes back in its gradients; some of ``c`` are
+    zero.
     """
 
     kind: str
@@ -212,8 +213,8 @@ class Optax:
 class Formula:
     """A formula spelled out in a test: ``update(value, grad, state, t)`` returns the new value.
 
-    It always computes in float64, on whole arrays; ``state`` is a dict of its own for each parameter, empty before
-    the first step.
+    It always computes in float64, on whole arrays; ``state`` is a dict of its own for each parameter, empty
+    before the first step.
     """
 
     def __init__(self, update: Callable[[Any, Any, dict[str, Any], int], Any]) -> None:
@@ -247,10 +248,10 @@ def assert_same_path(
 ) -> None:
     """Assert that after every step the parameters, and the named states, of both are equal up to rounding.
 
-    The two write the same formula in different orders, so each step may add a few units in the last place of the
-    largest number at hand, and the steps' errors add up: after step t the tolerance is 8·t·eps·max(1, max|value|),
-    which is 5e-6 for five steps of float32 and 9e-14 for fifty of float64. ``slack`` multiplies it for a formula
-    that subtracts nearly equal numbers; say which where you give it.
+    The two write the same formula in different orders, so each step may add a few units in the last place of
+    the largest number at hand, and the steps' errors add up: after step t the tolerance is
+    8·t·eps·max(1, max|value|), which is 5e-6 for five steps of float32 and 9e-14 for fifty of float64.
+    ``slack`` multiplies it for a formula that subtracts nearly equal numbers; say which where you give it.
 
     Args:
         states: our slots and the reference's keys for them.
