@@ -27,6 +27,9 @@ from optreg.schedules import Schedule, schedule_from_config
 
 _METADATA = "optreg"
 
+NOTHING: Mapping[str, Any] = {}
+"""No hyperparameters in place of the usual ones."""
+
 
 @attrs.frozen
 class Bound:
@@ -233,7 +236,7 @@ def values_of(owner: object) -> dict[str, Any]:
     }
 
 
-def values_at(owner: object, overrides: Mapping[str, Any], t: int) -> dict[str, Any]:
+def values_at(owner: object, t: int, overrides: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
     """What ``owner``'s attributes must become for step ``t``: overrides in place, schedules evaluated.
 
     Empty where nothing differs from the attributes as they are, which is the usual case.

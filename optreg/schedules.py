@@ -175,7 +175,9 @@ class OneCycle(Schedule):
     name: ClassVar[str] = "one_cycle"
     peak: float = _number()
     steps: int = _steps()
-    warmup: float = attrs.field(default=0.3, validator=[_finite, attrs.validators.ge(0), attrs.validators.le(1)])
+    warmup: float = attrs.field(
+        default=0.3, validator=[_finite, attrs.validators.ge(0), attrs.validators.le(1)]
+    )
     divisor: float = _number(25.0)
     final_divisor: float = _number(1e4)
 

@@ -1,0 +1,281 @@
+"""``Optimizer``: a target, a step count, states and hooks. Chainer's interface, kept whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optreg import deprecated, registry
+from optreg.arrays import device_of
+from optreg.config import config_of
+from optreg.errors import NameTakenError, NotSetUpError, UnknownKeyError, did_you_mean
+from optreg.gradients import assign_gradients
+from optreg.hook import name_of_hook, timing_of
+from optreg.hyperparameters import holding
+from optreg.options import Options
+from optreg.passes import groups_at
+from optreg.states import States, fill_slots
+from optreg.targets import as_target, check_parameter, named_parameters, uninitialized_names
+
+
+class Optimizer:
+    """The base of all optimizers: a target, a step count, states, and hooks.
+
+    A subclass overrides :meth:`update`. If it needs the gradient at one point only, it is a
+    :class:`GradientMethod` and writes a ``rule`` instead.
+
+    Attributes:
+        target: what ``setup()`` was given; nested arrays are wrapped, so that ``target["/l1/W"].grad`` works.
+        t: the number of update steps made.
+        epoch: the number of epochs begun with :meth:`new_epoch`.
+    """
+
+    target: Any
+    t: int = 0
+    epoch: int = 0
+
+    _hooks: dict[str, Any]
+    _states: States
+    _hook_states: dict[str, States]
+    _options: Options
+
+    def __new__(cls, *args: Any, **kwds: Any) -> Any:  # noqa: ARG004 (they are for __init__)
+        # Not in __init__: a subclass need not call it, and classes written for Chainer do not.
+        self = super().__new__(cls)
+        self._hooks = {}
+        self._options = Options(self, {})
+        return self
+
+    def __reduce__(self) -> Any:
+        # attrs classes with slots would copy and pickle their fields only.
+        state = dict(vars(self))
+        for base in type(self).__mro__:
+            for slot in vars(base).get("__slots__", ()):
+                if slot != "__weakref__" and hasattr(self, slot):
+                    state[slot] = getattr(self, slot)
+        return _restored, (type(self), state)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "target":
+            raise NotSetUpError(
+                f"this {type(self).__name__} has no target yet: call setup(target) first, with the parameters"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    # What an optimizer works on
+
+    def setup(self, link: Any) -> Any:
+        """Set the target and make new states for its parameters; ``t`` and ``epoch`` begin at 0. Hooks stay.
+
+        Args:
+            link: a mapping (nested at will) of arrays, a Chainer link or anything with ``namedparams()`` or
+                ``params()``, or what an installed package has an adapter for.
+
+        Returns:
+            The optimizer.
+
+        Raises:
+            TargetError: (a TypeError) not a target, or parameters that cannot be optimized. Nothing was changed.
+            PatternError: a pattern of the options matches no parameter.
+        """
+        target = as_target(link, registry.adapt_target)
+        for name, parameter in named_parameters(target):
+            check_parameter(name, parameter.data)
+        self._check_options(self._options, target)
+        self.target = target
+        self.t = 0
+        self.epoch = 0
+        self._states = States()
+        self._hook_states = {}
+        self.prepare()
+        return self
+
+    @property
+    def options(self) -> dict[str, dict[str, Any]]:
+        """Hyperparameters by path pattern, ``{"*/b": {"weight_decay": 0.0}}``; assign to change them."""
+        return {pattern: dict(overrides) for pattern, overrides in self._options.patterns.items()}
+
+    @options.setter
+    def options(self, patterns: Mapping[str, Mapping[str, Any]] | None) -> None:
+        options = Options(self, patterns or {})
+        if "target" in vars(self):
+            self._check_options(options, self.target)
+        self._options = options
+
+    def _check_options(self, options: Options, target: Any) -> None:
+        coming = uninitialized_names(target)
+        if coming is not None:
+            options.check_all_match([*(name for name, _ in named_parameters(target)), *coming])
+
+    def prepare(self) -> None:
+        """Make missing states, for parameters added after ``setup()``, and move states to their parameters' devices."""
+        parameters = named_parameters(self.target)
+        new = [(name, parameter) for name, parameter in parameters if name not in self._states]
+        for name, parameter in new:
+            check_parameter(name, parameter.data)
+        for values, members in groups_at(
+            self, new, max(self.t, 1)
+        ):  # their options may say which slots there are
+            with holding(self, values):
+                self._states.prepare(self, members)
+        self._states.prepare(self, parameters)
+
+    def init_state(self, param: Any, state: dict[str, Any]) -> None:
+        """Put what the optimizer remembers of a parameter into ``state``: zeros for the slots of the rule.
+
+        Calls :meth:`init_state_cpu` or :meth:`init_state_gpu`, with the parameter's device as the current one.
+
+        Args:
+            param: a parameter with ``.data`` and ``.grad``.
+            state: an empty dict, to be filled with arrays by name.
+        """
+        with device_of(param.data):
+            if isinstance(param.data, np.ndarray):
+                self.init_state_cpu(param, state)
+            else:
+                self.init_state_gpu(param, state)
+
+    def init_state_cpu(self, param: Any, state: dict[str, Any]) -> None:
+        """Make the state of a parameter whose array is NumPy's."""
+        fill_slots(self, param, state)
+
+    def init_state_gpu(self, param: Any, state: dict[str, Any]) -> None:
+        """Make the state of a parameter whose array is CuPy's."""
+        fill_slots(self, param, state)
+
+    def uses_slot(self, name: str) -> bool:  # noqa: ARG002 (a subclass decides by the name)
+        """Whether a slot that the rule's signature makes optional is in use."""
+        return True
+
+    # A step
+
+    def update(self, lossfun: Callable[..., Any] | None = None, *args: Any, **kwds: Any) -> Any:
+        """Update the parameters and states; each subclass says how.
+
+        Args:
+            lossfun: called with ``args`` and ``kwds``; returns something with ``backward()``, or a pair of the loss
+                and the gradients by name. Without it, the gradients of the parameters are taken as they are.
+
+        Returns:
+            What ``lossfun`` returned as the loss, or None.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must override update(), or be a GradientMethod with a rule"
+        )
+
+    def apply_gradients(self, gradients: Mapping[str, Any]) -> None:
+        """Make a step with gradients at hand.
+
+        Args:
+            gradients: arrays by name, nested as the parameters are or by path; parameters left out count as zeros.
+
+        Raises:
+            GradientError: a name without a parameter, or a shape or dtype that does not fit. Nothing was changed.
+        """
+        assign_gradients(self.target, gradients)
+        self.update()
+
+    def new_epoch(self) -> None:
+        """Count a new epoch."""
+        self._require_target()
+        self.epoch += 1
+
+    def _require_target(self) -> None:
+        _ = self.target
+
+    # Hooks
+
+    def add_hook(self, hook: Any, name: str | None = None, **arguments: Any) -> None:
+        """Register a hook; hooks run in the order of registration.
+
+        Args:
+            hook: any callable that takes the optimizer, a :class:`Hook`, or a hook's registered name.
+            name: what to register it as; by default ``hook.name``, or the name of the function or class.
+            arguments: the hook's own, where it is given by name.
+
+        Raises:
+            TypeError: not callable, or a lambda without a name.
+            NameTakenError: (a KeyError) there is a hook of that name.
+        """
+        if isinstance(hook, str):
+            name = name or hook
+            hook = registry.create_hook(hook, **arguments)
+        elif arguments:
+            raise TypeError(
+                f"arguments ({', '.join(arguments)}) go with a hook's registered name, as in "
+                f"add_hook('weight_decay', rate=1e-4); give them to the hook itself"
+            )
+        if not callable(hook):
+            raise TypeError(
+                f"a hook function must be callable with the optimizer, but {hook!r} is not; "
+                f"give a function, a Hook, or a registered name"
+            )
+        timing_of(hook)
+        name = name or name_of_hook(hook)
+        if name in self._hooks:
+            raise NameTakenError(
+                f"the hook {name} already exists; remove it with remove_hook({name!r}), or give another name"
+            )
+        self._hooks[name] = hook
+
+    def remove_hook(self, name: str) -> None:
+        """Remove a hook by the name it was registered with, and its states.
+
+        Raises:
+            UnknownKeyError: (a KeyError) no such hook; the message lists those there are.
+        """
+        if name not in self._hooks:
+            raise UnknownKeyError(
+                f"there is no hook {name!r}; there are: {', '.join(self._hooks) or 'none'}."
+                f"{did_you_mean(name, self._hooks)}"
+            )
+        del self._hooks[name]
+        vars(self).get("_hook_states", {}).pop(name, None)
+
+    def call_hooks(self) -> None:
+        """Run the hooks that come before the update, in order."""
+        self._require_target()
+        for hook in self._hooks.values():
+            if timing_of(hook) == "pre":
+                hook(self)
+
+    # What is written down
+
+    def config(self) -> dict[str, Any]:
+        """The optimizer as plain data, which :func:`optreg.create` turns into the same optimizer again.
+
+        Raises:
+            ConfigError: something that cannot be written down, such as a lambda as a schedule or hook.
+        """
+        return config_of(self)
+
+    def serialize(self, serializer: Any) -> None:
+        """Save or load ``t``, ``epoch`` and the states; neither the parameters nor the hyperparameters.
+
+        Args:
+            serializer: a Chainer serializer or deserializer, or anything that works like one.
+
+        Raises:
+            KeyError: what is loaded lacks a value. The optimizer is as it was.
+        """
+        self._require_target()
+        t, epoch = serializer("t", self.t), serializer("epoch", self.epoch)
+        self._states.serialize(serializer)
+        self.t = self.t if t is None else int(t)
+        self.epoch = self.epoch if epoch is None else int(epoch)
+
+    if not TYPE_CHECKING:  # a subclass may have a hyperparameter of such a name: weight_decay
+        zero_grads = deprecated.zero_grads
+        compute_grads_norm = deprecated.compute_grads_norm
+        clip_grads = deprecated.clip_grads
+        weight_decay = deprecated.weight_decay
+        accumulate_grads = deprecated.accumulate_grads
+
+
+def _restored(cls: type[Optimizer], state: dict[str, Any]) -> Optimizer:
+    optimizer: Optimizer = cls.__new__(cls)
+    for name, value in state.items():
+        object.__setattr__(optimizer, name, value)
+    return optimizer

@@ -1,0 +1,130 @@
+"""Gradients: cleared, checked, and given by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from optreg.arrays import Array, device_of, is_array, real_elements, zeros_like
+from optreg.errors import GradientError, did_you_mean
+from optreg.targets import ArrayTarget, all_parameters, children, described, leaves, named_parameters
+
+
+def check_gradient(name: str, data: Array, grad: Array) -> None:
+    """Raise a GradientError unless ``grad`` fits the parameter's array."""
+    if not is_array(grad):
+        raise GradientError(f"the gradient of {name} is {described(grad)}; gradients are arrays, or None")
+    if grad.shape != data.shape:
+        raise GradientError(
+            f"the gradient of {name} has the shape {grad.shape}, but the parameter has {data.shape}; nothing was updated"
+        )
+    if isinstance(grad, np.ndarray) != isinstance(data, np.ndarray):
+        raise GradientError(
+            f"the gradient of {name} is a {type(grad).__module__} array, but the parameter is a "
+            f"{type(data).__module__} array; move one to the other's device"
+        )
+    if grad.dtype.kind not in "fc":
+        raise GradientError(f"the gradient of {name} is of dtype {grad.dtype}; convert it to {data.dtype}")
+    if grad.dtype.kind == "c" and data.dtype.kind != "c":
+        raise GradientError(
+            f"the gradient of {name} is complex, but the parameter is real; give its real part"
+        )
+
+
+def clear_gradients(target: Any) -> None:
+    """Set every gradient to None, as ``cleargrads()`` of the target does where there is one."""
+    if callable(getattr(target, "cleargrads", None)):
+        target.cleargrads()
+    else:
+        for _, parameter in all_parameters(target):
+            parameter.grad = None
+
+
+def zero_gradients(target: Any) -> None:
+    """Fill every gradient with zeros, as ``zerograds()`` of the target does where there is one."""
+    if callable(getattr(target, "zerograds", None)):
+        target.zerograds()
+        return
+    for _, parameter in named_parameters(target):
+        if parameter.grad is None:
+            parameter.grad = zeros_like(parameter.data)
+        else:
+            parameter.grad[...] = 0
+
+
+def assign_gradients(target: Any, gradients: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Give every parameter its gradient by name; parameters that are not named get None.
+
+    Arrays are taken as they are, so that what hooks do to them is seen by their owner; a copy is made where one
+    array would stand for two gradients, shares memory with the parameter, or is of integers.
+
+    Raises:
+        GradientError: a name without a parameter, or a shape or dtype that does not fit. Nothing was assigned.
+    """
+    paths = dict(target.paths() if isinstance(target, ArrayTarget) else all_parameters(target))
+    found: dict[int, tuple[Any, Array]] = {}
+    taken: set[int] = set()
+    if children(gradients) is None:
+        raise GradientError(
+            f"gradients are given by name, as a mapping like the parameters' own; got {type(gradients).__name__}"
+        )
+    for path, _, _, grad in leaves(gradients):
+        parameter = paths.get(path)
+        if parameter is None or (parameter.data is None and grad is not None):
+            raise GradientError(
+                f"there is no parameter {path} for this gradient; there are: {', '.join(paths) or 'none'}."
+                f"{did_you_mean(path, paths)}"
+            )
+        if grad is None:
+            continue
+        if id(parameter) in found:
+            raise GradientError(
+                f"{path} is an array that the mapping shares with another path, and both were given a gradient; "
+                f"add the two and give the sum under one of the paths"
+            )
+        grad = _usable_gradient(path, parameter.data, grad, taken)
+        taken.add(id(grad))
+        found[id(parameter)] = (parameter, grad)
+    for parameter in paths.values():
+        parameter.grad = found[id(parameter)][1] if id(parameter) in found else None
+
+
+def _usable_gradient(path: str, data: Array, grad: Any, taken: set[int]) -> Array:
+    if not is_array(grad):
+        grad = np.asarray(grad)
+    if grad.dtype.kind in "biu":
+        with device_of(data):
+            grad = grad.astype(data.dtype)
+    check_gradient(path, data, grad)
+    if data.dtype.kind == "c" and grad.dtype.kind != "c":
+        return grad.astype(data.dtype)
+    shares = isinstance(grad, np.ndarray) and np.may_share_memory(grad, data)
+    return grad.copy() if shares or id(grad) in taken else grad
+
+
+def global_norm(gradients: Iterable[Array | None]) -> float:
+    """The L2 norm of all gradients together, summed in float64, as a float on the host.
+
+    Synchronizes with every device that holds a gradient. A gradient that is None counts as zeros.
+    """
+    return math.sqrt(
+        sum(float(_sum_of_squares(grad)) for grad in gradients if grad is not None and grad.size)
+    )
+
+
+def _sum_of_squares(array: Array) -> float:
+    elements = real_elements(array)
+    if not isinstance(elements, np.ndarray):
+        with device_of(elements):
+            return float((elements.astype("float64") ** 2).sum())
+    total = 0.0
+    with (
+        np.nditer(elements, ["external_loop", "buffered"], buffersize=16_384) as blocks,
+        np.errstate(over="ignore"),
+    ):
+        for block in blocks:
+            total += float(np.square(block, dtype=np.float64).sum())
+    return total

@@ -1,0 +1,87 @@
+"""Gradients kept within bounds: by their norm, or element by element."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import attrs
+import numpy as np
+
+from optreg.arrays import device_of
+from optreg.errors import HyperparameterError
+from optreg.gradients import global_norm
+from optreg.hook import Hook
+from optreg.hyperparameters import holding, nonnegative, number, values_at
+from optreg.targets import named_parameters
+
+
+@attrs.define(eq=False, repr=False)
+class GradientClipping(Hook):
+    """Scale all gradients together so that their global L2 norm is at most the threshold.
+
+    ``grad *= threshold / ‖g‖`` if that is < 1 (Pascanu et al. 2013, arXiv:1211.5063). A norm of zero changes
+    nothing; a norm that is not finite leaves the gradients as they are, with one warning: see ``skip_nonfinite``.
+
+    Args:
+        threshold: the largest norm allowed, >= 0, or a schedule.
+
+    >>> import optreg
+    >>> optreg.create_hook("gradient_clipping", threshold=1.0)
+    GradientClipping(threshold=1.0)
+    """
+
+    threshold: float = nonnegative()
+    _warned: bool = attrs.field(default=False, init=False)
+
+    def __call__(self, opt: Any) -> None:
+        """Clip the gradients of the optimizer's target."""
+        gradients = [param.grad for _, param in named_parameters(opt.target) if param.grad is not None]
+        norm = global_norm(gradients)
+        if not math.isfinite(norm):
+            if not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"the norm of the gradients is {norm}, so GradientClipping leaves them as they are; "
+                    f"add the hook skip_nonfinite before it to skip such steps (this is said once)",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            return
+        with holding(self, values_at(self, opt.t)):
+            rate = self.threshold / norm if norm > 0 else 1.0
+        if rate < 1:
+            for grad in {id(grad): grad for grad in gradients}.values():
+                with device_of(grad):
+                    grad *= rate
+
+
+@attrs.define(eq=False, repr=False)
+class GradientHardClipping(Hook):
+    """Clip every element of the gradients to an interval.
+
+    ``grad = min(max(grad, lower_bound), upper_bound)``; NaN stays NaN.
+
+    Args:
+        lower_bound: the smallest value allowed.
+        upper_bound: the largest value allowed, at least ``lower_bound``.
+
+    >>> import optreg
+    >>> optreg.create_hook("gradient_hard_clipping", lower_bound=-1.0, upper_bound=1.0)
+    GradientHardClipping(lower_bound=-1.0, upper_bound=1.0)
+    """
+
+    lower_bound: float = number()
+    upper_bound: float = number()
+
+    def __attrs_post_init__(self) -> None:
+        low, high = self.lower_bound, self.upper_bound
+        if not callable(low) and not callable(high) and low > high:
+            raise HyperparameterError(
+                f"GradientHardClipping: lower_bound must be at most upper_bound, but they are {low} and {high}"
+            )
+
+    def rule(self, param: Any, grad: Any) -> None:  # noqa: ARG002 (a rule takes both)
+        """Clip one gradient."""
+        grad[...] = np.clip(grad, self.lower_bound, self.upper_bound)

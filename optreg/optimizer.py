@@ -1,0 +1,197 @@
+"""``GradientMethod``: optimizers that need the gradient at one point, written as a rule or as ``update_one``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from optreg.arrays import device_of, zeros_like
+from optreg.base import Optimizer
+from optreg.errors import GradientError, SkipStep
+from optreg.gradients import assign_gradients, check_gradient, clear_gradients, zero_gradients
+from optreg.hook import timing_of
+from optreg.hyperparameters import holding
+from optreg.passes import groups_at, prepare_pass, run_rule
+from optreg.plan import Plan, plan_hooks
+from optreg.rule import has_rule
+from optreg.targets import named_parameters
+
+__all__ = ["GradientMethod", "Optimizer"]
+
+
+class GradientMethod(Optimizer):
+    """The base of all optimizers that need the gradient at one point: most first-order methods.
+
+    A subclass writes ``rule(self, param, grad, *slots)``, or overrides :meth:`update_one`, or
+    :meth:`update_one_cpu` and :meth:`update_one_gpu`.
+
+    Attributes:
+        elementwise: False if the rule needs whole tensors.
+        changes_gradients: what the rule does to ``grad`` stays visible after the update.
+    """
+
+    elementwise: ClassVar[bool] = True
+    changes_gradients: ClassVar[bool] = False
+    _use_cleargrads: bool = False
+    _plan: Plan | None = None
+
+    def use_cleargrads(self, use: bool = True) -> None:
+        """Have ``update(lossfun)`` set gradients to None before it calls ``lossfun``, rather than to zeros."""
+        self._use_cleargrads = use
+
+    def update(self, lossfun: Callable[..., Any] | None = None, *args: Any, **kwds: Any) -> Any:
+        """Make a step, with the gradients of a loss function or with those that are there.
+
+        A gradient that is None counts as zeros. The hooks run in order and see the old ``t``; then ``t`` is
+        increased, and every parameter is updated once, in place.
+
+        Args:
+            lossfun: called with ``args`` and ``kwds`` after the gradients were cleared; returns something with
+                ``backward()``, or a pair of the loss and the gradients by name.
+
+        Returns:
+            The loss that ``lossfun`` returned, or None.
+
+        Raises:
+            NotSetUpError: (a RuntimeError) before ``setup()``.
+            GradientError: (a ValueError) a gradient does not fit its parameter. Nothing was changed.
+        """
+        self._require_target()
+        loss = None if lossfun is None else self._evaluate(lossfun, args, kwds)
+        self.reallocate_cleared_grads()
+        for name, parameter in named_parameters(self.target):
+            if parameter.grad is not None:
+                check_gradient(name, parameter.data, parameter.grad)
+        plan = self._planned()
+        try:
+            fused = self._run_hooks_before(plan)
+        except SkipStep:
+            self.t += 1
+            return loss
+        self.prepare()
+        self._update_parameters(fused, plan.fused_after)
+        self._run_stages(plan.after, self.t)
+        return loss
+
+    def _evaluate(self, lossfun: Callable[..., Any], args: Any, kwds: Any) -> Any:
+        (clear_gradients if self._use_cleargrads else zero_gradients)(self.target)
+        result = lossfun(*args, **kwds)
+        if isinstance(result, tuple) and len(result) == 2:
+            loss, gradients = result
+            assign_gradients(self.target, gradients)
+            return loss
+        if not callable(getattr(result, "backward", None)):
+            raise GradientError(
+                f"the loss function returned {type(result).__name__}, which has no gradients; return something with "
+                f"backward(), or a pair (loss, gradients) with the gradients by name, as the parameters are"
+            )
+        result.backward()
+        return result
+
+    def reallocate_cleared_grads(self) -> None:
+        """Give parameters whose gradient is None one of zeros; called before the hooks and after each of them."""
+        for _, parameter in named_parameters(self.target):
+            if parameter.grad is None:
+                parameter.grad = zeros_like(parameter.data)
+
+    # Hooks
+
+    def call_hooks(self) -> None:
+        """Run the hooks that come before the update, in order."""
+        self._require_target()
+        for hook in self._hooks.values():
+            if timing_of(hook) == "pre":
+                hook(self)
+                self.reallocate_cleared_grads()
+
+    def add_hook(self, hook: Any, name: str | None = None, **arguments: Any) -> None:  # noqa: D102
+        super().add_hook(hook, name, **arguments)
+        self._plan = None
+
+    add_hook.__doc__ = Optimizer.add_hook.__doc__
+
+    def remove_hook(self, name: str) -> None:  # noqa: D102
+        super().remove_hook(name)
+        self._plan = None
+
+    remove_hook.__doc__ = Optimizer.remove_hook.__doc__
+
+    def _planned(self) -> Plan:
+        if self._plan is None:
+            self._plan = plan_hooks(self._hooks.values())
+        return self._plan
+
+    def _run_hooks_before(self, plan: Plan) -> tuple[Any, ...]:
+        """Run the hooks but those that share the pass of the optimizer's rule, which are returned."""
+        if self._overrides("call_hooks"):
+            self.call_hooks()
+            return ()
+        self._run_stages(plan.before, self.t)
+        return plan.fused
+
+    def _run_stages(self, stages: Sequence[Any], t: int) -> None:
+        for stage in stages:
+            if isinstance(stage, tuple):
+                prepare_pass(self, [(hook, t) for hook in stage]).run()
+            else:
+                stage(self)
+                self.reallocate_cleared_grads()
+
+    # The update of the parameters
+
+    def _update_parameters(self, before: tuple[Any, ...], after: tuple[Any, ...]) -> None:
+        parameters = named_parameters(self.target)
+        hooks_before = [(hook, self.t) for hook in before]
+        t = self.t + 1
+        hooks_after = [(hook, t) for hook in after]
+        if all(self._runs_rule_on(parameter) for _, parameter in parameters):
+            ready = prepare_pass(self, [*hooks_before, (self, t), *hooks_after] if parameters else [])
+            self.t = t
+            ready.run()
+            return
+        prepare_pass(self, hooks_before).run()
+        groups = groups_at(self, parameters, t)
+        self.t = t
+        for values, members in groups:
+            with holding(self, values):
+                for name, parameter in members:
+                    with device_of(parameter.data):
+                        self.update_one(parameter, self._states[name])
+        prepare_pass(self, hooks_after).run()
+
+    def _runs_rule_on(self, parameter: Any) -> bool:
+        """Whether the rule is all there is to the update of a parameter."""
+        own = "update_one_cpu" if isinstance(parameter.data, np.ndarray) else "update_one_gpu"
+        return has_rule(self) and not self._overrides("update_one") and not self._overrides(own)
+
+    def _overrides(self, method: str) -> bool:
+        return method in vars(self) or getattr(type(self), method) is not getattr(GradientMethod, method)
+
+    def update_one(self, param: Any, state: dict[str, Any]) -> None:
+        """Update one parameter: calls :meth:`update_one_cpu` or :meth:`update_one_gpu`.
+
+        Args:
+            param: a parameter with ``.data`` and ``.grad``.
+            state: its state, by name.
+        """
+        if isinstance(param.data, np.ndarray):
+            self.update_one_cpu(param, state)
+        else:
+            self.update_one_gpu(param, state)
+
+    def update_one_cpu(self, param: Any, state: dict[str, Any]) -> None:
+        """Update one parameter whose array is NumPy's; by default with the rule."""
+        self._update_by_rule(param, state, "update_one_cpu")
+
+    def update_one_gpu(self, param: Any, state: dict[str, Any]) -> None:
+        """Update one parameter whose array is CuPy's; by default with the rule."""
+        self._update_by_rule(param, state, "update_one_gpu")
+
+    def _update_by_rule(self, param: Any, state: dict[str, Any], method: str) -> None:
+        if not has_rule(self):
+            raise NotImplementedError(
+                f"{type(self).__name__} must write rule(self, param, grad, ...), or override update_one or {method}"
+            )
+        run_rule(self, param, state)

@@ -1,0 +1,45 @@
+"""The plan of a step: which rules run together in one pass over memory, and what has to run between the passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+import attrs
+
+from optreg.hook import is_rule_hook, timing_of
+
+
+@attrs.frozen
+class Plan:
+    """The hooks of a step in their order, as stages.
+
+    Attributes:
+        before: what runs before the update: tuples of rule hooks that share a pass, and callables that run alone.
+        fused: the last rule hooks before the update, in the pass of the optimizer's rule.
+        fused_after: the first rule hooks after the update, in that pass as well.
+        after: what runs after the update.
+    """
+
+    before: tuple[Any, ...]
+    fused: tuple[Any, ...]
+    fused_after: tuple[Any, ...]
+    after: tuple[Any, ...]
+
+
+def plan_hooks(hooks: Iterable[Any]) -> Plan:
+    """Order the hooks into the fewest passes that keep what each of them sees."""
+    hooks = list(hooks)
+    before = _stages([hook for hook in hooks if timing_of(hook) == "pre"])
+    after = _stages([hook for hook in hooks if timing_of(hook) == "post"])
+    fused = before.pop() if before and isinstance(before[-1], tuple) else ()
+    fused_after = after.pop(0) if after and isinstance(after[0], tuple) else ()
+    return Plan(tuple(before), fused, fused_after, tuple(after))
+
+
+def _stages(hooks: Sequence[Any]) -> list[Any]:
+    stages: list[Any] = []
+    for together, group in groupby(hooks, is_rule_hook):
+        stages.extend([tuple(group)] if together else group)
+    return stages
