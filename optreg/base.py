@@ -115,9 +115,7 @@ class Optimizer:
         new = [(name, parameter) for name, parameter in parameters if name not in self._states]
         for name, parameter in new:
             check_parameter(name, parameter.data)
-        for values, members in groups_at(
-            self, new, max(self.t, 1)
-        ):  # their options may say which slots there are
+        for values, members in groups_at(self, new, max(self.t, 1)):  # their options may say which slots there are
             with holding(self, values):
                 self._states.prepare(self, members)
         self._states.prepare(self, parameters)
@@ -161,9 +159,7 @@ class Optimizer:
         Returns:
             What ``lossfun`` returned as the loss, or None.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} must override update(), or be a GradientMethod with a rule"
-        )
+        raise NotImplementedError(f"{type(self).__name__} must override update(), or be a GradientMethod with a rule")
 
     def apply_gradients(self, gradients: Mapping[str, Any]) -> None:
         """Make a step with gradients at hand.

@@ -7,7 +7,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,8 +71,7 @@ def _write_safetensors(file: IO[bytes], arrays: Arrays, text: str) -> None:
     from safetensors.numpy import save
 
     stored = {
-        name: np.ascontiguousarray(_as_real(array)).reshape(_as_real(array).shape)
-        for name, array in arrays.items()
+        name: np.ascontiguousarray(_as_real(array)).reshape(_as_real(array).shape) for name, array in arrays.items()
     }
     complex_names = [name for name, array in arrays.items() if array.dtype.kind == "c"]
     file.write(save(stored, {METADATA: text, "complex": json.dumps(complex_names)}))
@@ -90,13 +89,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray[Any, Any]],
         CheckpointError: it is cut short, damaged, or no checkpoint.
     """
     path = Path(path)
-    reader = _read_safetensors if path.suffix == ".safetensors" else _read_npz
-    return _guarded(path, reader)
-
-
-def _guarded(path: Path, reader: Callable[[Path], Any]) -> Any:
     try:
-        return reader(path)
+        return _read_safetensors(path) if path.suffix == ".safetensors" else _read_npz(path)
     except (FileNotFoundError, ModuleNotFoundError, PermissionError, IsADirectoryError):
         raise
     except (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -36,9 +37,7 @@ def metadata_of(optimizer: Any) -> dict[str, Any]:
             pattern: {name: written(value) for name, value in overrides.items()}
             for pattern, overrides in optimizer.options.items()
         },
-        "hooks": [
-            {"name": name, "hook": _name(hook), **snapshot(hook)} for name, hook in optimizer._hooks.items()
-        ],
+        "hooks": [{"name": name, "hook": _name(hook), **snapshot(hook)} for name, hook in optimizer._hooks.items()],
         "parameters": _parameters(optimizer),
     }
 
@@ -132,7 +131,8 @@ def match(optimizer: Any, arrays: Arrays, metadata: Mapping[str, Any] | None) ->
 def _match_metadata(found: Match, optimizer: Any, metadata: Mapping[str, Any]) -> None:
     if metadata.get("format") != FORMAT:
         found.differences.append(
-            f"it is of format {metadata.get('format')} (optreg {metadata.get('version')}), and this optreg reads {FORMAT}"
+            f"it is of format {metadata.get('format')}, written by optreg {metadata.get('version')}, "
+            f"and this optreg reads format {FORMAT}"
         )
         return
     if metadata["optimizer"] != _name(optimizer):
@@ -149,14 +149,11 @@ def _match_metadata(found: Match, optimizer: Any, metadata: Mapping[str, Any]) -
     _match_parameters(found, optimizer, metadata["parameters"])
     for what, owner, saved in [
         ("the optimizer", optimizer, metadata),
-        *(
-            (f"hook {name}", hook, saved)
-            for (name, hook), saved in zip(hooks, metadata["hooks"], strict=True)
-        ),
+        *((f"hook {name}", hook, saved) for (name, hook), saved in zip(hooks, metadata["hooks"], strict=True)),
     ]:
         found.undo.append(restoration(owner, snapshot(owner)))
-        found.check(what, lambda owner=owner, saved=saved: restoration(owner, saved))
-    found.check("options", lambda: _options(optimizer, metadata["options"]))
+        found.check(what, partial(restoration, owner, saved))
+    found.check("options", partial(_options, optimizer, metadata["options"]))
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -174,9 +171,7 @@ def _match_parameters(found: Match, optimizer: Any, theirs: Mapping[str, str]) -
             if coming is not None and name not in coming:
                 found.differences.append(f"the parameter {name} of the file is unexpected")
         elif ours[name] != theirs[name]:
-            found.differences.append(
-                f"the parameter {name} is {theirs[name]} in the file and {ours[name]} here"
-            )
+            found.differences.append(f"the parameter {name} is {theirs[name]} in the file and {ours[name]} here")
 
 
 def _options(optimizer: Any, saved: Mapping[str, Mapping[str, Any]]) -> Callable[[], None]:
@@ -218,7 +213,7 @@ def _match_states(found: Match, optimizer: Any, what: str, states: States, their
         values = theirs.get(path, {})
         found.missing |= not state.keys() <= values.keys()
         found.differences.extend(f"{what}{path}: {misfit}" for misfit in misfits(state, values))
-        found.steps.append(lambda state=state, values=values: fill(state, values))
+        found.steps.append(partial(fill, state, values))
     for path in theirs.keys() - states.keys():
         if coming is not None and path not in coming:
             found.differences.append(f"{what}{path} is unexpected")

@@ -21,9 +21,7 @@ def config_of(optimizer: Any) -> dict[str, Any]:
         config["hooks"] = [_hook_config(name, hook) for name, hook in optimizer._hooks.items()]
     if optimizer.options:
         config["options"] = {
-            pattern: {
-                name: plain(value, f"options[{pattern!r}][{name!r}]") for name, value in overrides.items()
-            }
+            pattern: {name: plain(value, f"options[{pattern!r}][{name!r}]") for name, value in overrides.items()}
             for pattern, overrides in optimizer.options.items()
         }
     return config
@@ -53,9 +51,7 @@ def _plain_values(owner: Any) -> dict[str, Any]:
     return {
         name: plain(value, f"{type(owner).__name__}.{name}")
         for name, value in values_of(owner).items()
-        if not (
-            callable(value) and value is fields[name].default
-        )  # a default that is a function goes without saying
+        if not (callable(value) and value is fields[name].default)  # a default that is a function goes without saying
     }
 
 

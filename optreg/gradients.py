@@ -19,7 +19,8 @@ def check_gradient(name: str, data: Array, grad: Array) -> None:
         raise GradientError(f"the gradient of {name} is {described(grad)}; gradients are arrays, or None")
     if grad.shape != data.shape:
         raise GradientError(
-            f"the gradient of {name} has the shape {grad.shape}, but the parameter has {data.shape}; nothing was updated"
+            f"the gradient of {name} has the shape {grad.shape}, but the parameter has {data.shape}; "
+            f"nothing was updated"
         )
     if isinstance(grad, np.ndarray) != isinstance(data, np.ndarray):
         raise GradientError(
@@ -29,9 +30,7 @@ def check_gradient(name: str, data: Array, grad: Array) -> None:
     if grad.dtype.kind not in "fc":
         raise GradientError(f"the gradient of {name} is of dtype {grad.dtype}; convert it to {data.dtype}")
     if grad.dtype.kind == "c" and data.dtype.kind != "c":
-        raise GradientError(
-            f"the gradient of {name} is complex, but the parameter is real; give its real part"
-        )
+        raise GradientError(f"the gradient of {name} is complex, but the parameter is real; give its real part")
 
 
 def clear_gradients(target: Any) -> None:
@@ -65,7 +64,7 @@ def assign_gradients(target: Any, gradients: Mapping[str, Any] | Sequence[Any]) 
         GradientError: a name without a parameter, or a shape or dtype that does not fit. Nothing was assigned.
     """
     paths = dict(target.paths() if isinstance(target, ArrayTarget) else all_parameters(target))
-    found: dict[int, tuple[Any, Array]] = {}
+    found: dict[int, Array] = {}
     taken: set[int] = set()
     if children(gradients) is None:
         raise GradientError(
@@ -85,11 +84,10 @@ def assign_gradients(target: Any, gradients: Mapping[str, Any] | Sequence[Any]) 
                 f"{path} is an array that the mapping shares with another path, and both were given a gradient; "
                 f"add the two and give the sum under one of the paths"
             )
-        grad = _usable_gradient(path, parameter.data, grad, taken)
-        taken.add(id(grad))
-        found[id(parameter)] = (parameter, grad)
+        found[id(parameter)] = usable = _usable_gradient(path, parameter.data, grad, taken)
+        taken.add(id(usable))
     for parameter in paths.values():
-        parameter.grad = found[id(parameter)][1] if id(parameter) in found else None
+        parameter.grad = found.get(id(parameter))
 
 
 def _usable_gradient(path: str, data: Array, grad: Any, taken: set[int]) -> Array:
@@ -105,14 +103,24 @@ def _usable_gradient(path: str, data: Array, grad: Any, taken: set[int]) -> Arra
     return grad.copy() if shares or id(grad) in taken else grad
 
 
+def changeable_gradients(parameters: Iterable[tuple[str, Any]]) -> list[Array]:
+    """Every gradient that is there; those that are read-only are replaced by copies first."""
+    found = []
+    for _, parameter in parameters:
+        grad = parameter.grad
+        if isinstance(grad, np.ndarray) and not grad.flags.writeable:
+            parameter.grad = grad = grad.copy()
+        if grad is not None:
+            found.append(grad)
+    return found
+
+
 def global_norm(gradients: Iterable[Array | None]) -> float:
     """The L2 norm of all gradients together, summed in float64, as a float on the host.
 
     Synchronizes with every device that holds a gradient. A gradient that is None counts as zeros.
     """
-    return math.sqrt(
-        sum(float(_sum_of_squares(grad)) for grad in gradients if grad is not None and grad.size)
-    )
+    return math.sqrt(sum(float(_sum_of_squares(grad)) for grad in gradients if grad is not None and grad.size))
 
 
 def _sum_of_squares(array: Array) -> float:

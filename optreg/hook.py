@@ -51,7 +51,8 @@ class Hook:
         """Run the hook on every parameter of the optimizer's target."""
         if not callable(getattr(self, "rule", None)):
             raise OptregError(
-                f"the hook {type(self).__name__} does nothing: give it a rule(self, param, grad), or __call__(self, opt)"
+                f"the hook {type(self).__name__} does nothing: "
+                f"give it a rule(self, param, grad), or __call__(self, opt)"
             )
         prepare_pass(opt, [(self, opt.t)]).run()
 
@@ -70,9 +71,7 @@ def timing_of(hook: Any) -> Literal["pre", "post"]:
     """When a hook runs: before the update, unless its ``timing`` says "post"."""
     timing = getattr(hook, "timing", "pre")
     if isinstance(timing, str) and timing not in ("pre", "post"):
-        raise OptregError(
-            f"the timing of the hook {name_of_hook(hook)} is {timing!r}; it must be 'pre' or 'post'"
-        )
+        raise OptregError(f"the timing of the hook {name_of_hook(hook)} is {timing!r}; it must be 'pre' or 'post'")
     return "post" if timing == "post" else "pre"
 
 

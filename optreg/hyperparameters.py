@@ -16,8 +16,8 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import attrs
 import numpy as np
@@ -76,8 +76,7 @@ def _check_number(instance: object, attribute: attrs.Attribute[Any], value: Any)
     bound: Bound = attribute.metadata[_METADATA]
     if not _is_number(value) or not bound.holds(value):
         raise HyperparameterError(
-            f"{type(instance).__name__}: {attribute.name} must be a number {bound} (or a schedule), "
-            f"but it is {value!r}"
+            f"{type(instance).__name__}: {attribute.name} must be a number {bound} (or a schedule), but it is {value!r}"
         )
 
 
@@ -101,9 +100,7 @@ def fraction(default: Any = attrs.NOTHING, doc: str = "") -> Any:
     return _field(default, Bound(low=0, high=1, high_open=True), doc)
 
 
-def number(
-    default: Any = attrs.NOTHING, doc: str = "", *, low: float = -math.inf, high: float = math.inf
-) -> Any:
+def number(default: Any = attrs.NOTHING, doc: str = "", *, low: float = -math.inf, high: float = math.inf) -> Any:
     """Declare a hyperparameter that is a number from ``low`` to ``high``, both included, or a schedule."""
     return _field(default, Bound(low=low, high=high), doc)
 
@@ -152,9 +149,7 @@ class Hyperparameter:
         return self.default is attrs.NOTHING
 
     def is_schedule(self, value: object) -> bool:
-        """Whether ``value`` is a callable of ``t``, rather than a hyperparameter that is a function."""
-        if not callable(value):
-            return False
+        """Whether a callable ``value`` is one of ``t``, rather than a hyperparameter that is a function."""
         bounded = self.field is not None and isinstance(self.field.metadata.get(_METADATA), Bound)
         return bounded or isinstance(value, Schedule) or _is_number(self.default)
 
@@ -166,7 +161,7 @@ class Hyperparameter:
         if isinstance(converter, attrs.Converter):
             value = converter(value, owner, self.field)
         elif converter is not None:
-            value = converter(value)
+            value = converter(value)  # type: ignore[operator] # attrs types it as a Converter only
         if self.field.validator is not None:
             self.field.validator(owner, self.field, value)
         return value
@@ -198,14 +193,21 @@ class Signature:
             if name not in self.fields and not self.open:
                 listed = ", ".join(self.fields) or "none"
                 raise UnknownHyperparameterError(
-                    f"{cls.__name__} has no hyperparameter {name!r}; it has: {listed}."
-                    f"{did_you_mean(name, self.fields)}"
+                    f"{cls.__name__} has no hyperparameter {name!r}; it has: {listed}.{did_you_mean(name, self.fields)}"
                 )
 
 
-@cache
+_SIGNATURES: WeakKeyDictionary[type, Signature] = WeakKeyDictionary()
+
+
 def signature(cls: type) -> Signature:
-    """Read the hyperparameters of a class: the arguments of its ``__init__``, with what attrs knows of them."""
+    """The hyperparameters of a class: the arguments of its ``__init__``, with what attrs knows of them."""
+    if cls not in _SIGNATURES:
+        _SIGNATURES[cls] = _read_signature(cls)
+    return _SIGNATURES[cls]
+
+
+def _read_signature(cls: type) -> Signature:
     if cls.__init__ is object.__init__:  # type: ignore[misc]
         return Signature({}, open=False)
     known = {field.alias: field for field in attrs.fields(cls)} if attrs.has(cls) else {}
@@ -244,7 +246,7 @@ def values_at(owner: object, t: int, overrides: Mapping[str, Any] = NOTHING) -> 
     changed: dict[str, Any] = {}
     for name, each in signature(type(owner)).fields.items():
         value = overrides[name] if name in overrides else getattr(owner, each.attribute, None)
-        if each.is_schedule(value):
+        if callable(value) and each.is_schedule(value):
             changed[each.attribute] = each.at(owner, value, t)
         elif name in overrides:
             changed[each.attribute] = value

@@ -106,13 +106,13 @@ class GradientMethod(Optimizer):
                 hook(self)
                 self.reallocate_cleared_grads()
 
-    def add_hook(self, hook: Any, name: str | None = None, **arguments: Any) -> None:  # noqa: D102
+    def add_hook(self, hook: Any, name: str | None = None, **arguments: Any) -> None:
         super().add_hook(hook, name, **arguments)
         self._plan = None
 
     add_hook.__doc__ = Optimizer.add_hook.__doc__
 
-    def remove_hook(self, name: str) -> None:  # noqa: D102
+    def remove_hook(self, name: str) -> None:
         super().remove_hook(name)
         self._plan = None
 

@@ -21,9 +21,7 @@ class Options:
     """
 
     def __init__(self, owner: object, patterns: Mapping[str, Mapping[str, Any]]) -> None:
-        if not isinstance(patterns, Mapping) or not all(
-            isinstance(each, Mapping) for each in patterns.values()
-        ):
+        if not isinstance(patterns, Mapping) or not all(isinstance(each, Mapping) for each in patterns.values()):
             raise ConfigError(
                 f"options map patterns of paths to hyperparameters, as in {{'*/b': {{'lr': 0.1}}}}; got {patterns!r}"
             )
@@ -42,9 +40,7 @@ class Options:
         if not self.patterns:
             return NOTHING
         if path not in self._by_path:
-            matching = [
-                overrides for pattern, overrides in self.patterns.items() if fnmatchcase(path, pattern)
-            ]
+            matching = [overrides for pattern, overrides in self.patterns.items() if fnmatchcase(path, pattern)]
             merged: dict[str, Any] = {}
             for overrides in matching:
                 merged |= overrides

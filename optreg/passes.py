@@ -8,12 +8,11 @@ from itertools import groupby
 from typing import Any
 
 import attrs
-import numpy as np
 
 from optreg.arrays import Array
 from optreg.backends import BoundRule, Tensor, current_backend
 from optreg.errors import OptregError
-from optreg.gradients import check_gradient
+from optreg.gradients import changeable_gradients, check_gradient
 from optreg.hyperparameters import NOTHING, holding, values_at
 from optreg.rule import slots_of, traits_of, used_slots
 from optreg.states import States
@@ -91,7 +90,7 @@ def _rules_and_tensors(
         for owner, each in zip(owners, states, strict=True)
     ]
     if any(rule.changes_gradients for rule in rules):
-        _make_writeable(members)
+        changeable_gradients(members)
     return rules, [Tensor(name, each.data, each.grad, _slots(rules, name, states)) for name, each in members]
 
 
@@ -138,15 +137,7 @@ def _bound(owner: Any, like: Array, state: Mapping[str, Any]) -> BoundRule:
     return BoundRule(owner, owner.rule, traits.elementwise, changes, traits.overwrites_gradient)
 
 
-def _make_writeable(parameters: Sequence[tuple[str, Any]]) -> None:
-    for _, parameter in parameters:
-        if isinstance(parameter.grad, np.ndarray) and not parameter.grad.flags.writeable:
-            parameter.grad = parameter.grad.copy()
-
-
-def _slots(
-    rules: Sequence[BoundRule], name: str, states: Sequence[States | None]
-) -> list[list[Array | None]]:
+def _slots(rules: Sequence[BoundRule], name: str, states: Sequence[States | None]) -> list[list[Array | None]]:
     return [
         [None if each is None else each[name].get(slot) for slot in slots_of(type(rule.owner).rule).names]
         for rule, each in zip(rules, states, strict=True)

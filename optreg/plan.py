@@ -40,6 +40,7 @@ def plan_hooks(hooks: Iterable[Any]) -> Plan:
 
 def _stages(hooks: Sequence[Any]) -> list[Any]:
     stages: list[Any] = []
-    for together, group in groupby(hooks, is_rule_hook):
-        stages.extend([tuple(group)] if together else group)
+    for are_rules, run in groupby(hooks, is_rule_hook):
+        together = tuple(run)
+        stages.extend([together] if are_rules else together)
     return stages

@@ -105,9 +105,9 @@ class _Probe(np.lib.mixins.NDArrayOperatorsMixin):
         """As of an array."""
         return _Probe(self._elements.copy())
 
-    def clip(self, *args: Any, **kwargs: Any) -> Any:
+    def clip(self, *args: Any, **kwargs: Any) -> _Probe:
         """As of an array."""
-        return np.clip(self, *args, **kwargs)
+        return _Probe(self._elements.clip(*map(_elements, args), **kwargs))
 
 
 def _elements(value: Any) -> Any:
@@ -179,7 +179,7 @@ def _overwrites_gradient(owner: Any, like: Array, state: Mapping[str, Array], t:
             with np.errstate(all="ignore"):
                 slots = map(probe, slots_of(type(owner).rule).names)
                 alone.rule(_Probe(np.full(2, 0.5, real)), _Probe(grad), *slots)
-        except Exception:  # noqa: S112 (whatever it cannot do on a probe, it is given whole tensors for)
+        except Exception:  # whatever it cannot do on a probe, it is given whole tensors for
             continue
         return writeable
     return None

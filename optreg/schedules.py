@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeAlias, Union
+from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
 from optreg.errors import ConfigError, HyperparameterError, did_you_mean
 
-Value: TypeAlias = Union[float, Callable[[int], float]]
+Value: TypeAlias = float | Callable[[int], float]
 
 
 def _at_least_one(instance: object, attribute: attrs.Attribute[Any], value: int) -> None:
@@ -135,9 +135,13 @@ def _value(value: Any) -> Any:
     return schedule_from_config(value) if isinstance(value, Mapping) else value
 
 
-def _number_or_schedule(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _finite_unless_schedule(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not callable(value):
         _finite(instance, attribute, value)
+
+
+def _number_or_schedule() -> Any:
+    return attrs.field(converter=_value, validator=_finite_unless_schedule)
 
 
 @attrs.frozen
@@ -153,7 +157,7 @@ class LinearWarmup(Schedule):
 
     name: ClassVar[str] = "linear_warmup"
     steps: int = _steps()
-    then: Value = attrs.field(converter=_value, validator=_number_or_schedule)
+    then: Value = _number_or_schedule()
 
     def __call__(self, t: int) -> float:
         after = max(t - self.steps, 1)
@@ -175,9 +179,7 @@ class OneCycle(Schedule):
     name: ClassVar[str] = "one_cycle"
     peak: float = _number()
     steps: int = _steps()
-    warmup: float = attrs.field(
-        default=0.3, validator=[_finite, attrs.validators.ge(0), attrs.validators.le(1)]
-    )
+    warmup: float = attrs.field(default=0.3, validator=[_finite, attrs.validators.ge(0), attrs.validators.le(1)])
     divisor: float = _number(25.0)
     final_divisor: float = _number(1e4)
 

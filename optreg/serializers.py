@@ -39,7 +39,8 @@ class DictionarySerializer:
         array = to_host(value) if is_array(value) else np.asarray(value)
         if array.dtype.hasobject:
             raise CheckpointError(
-                f"{self.path}{key} is {value!r}, which cannot be saved without pickle; keep arrays and numbers in states"
+                f"{self.path}{key} is {value!r}, which cannot be saved without pickle; "
+                f"keep arrays and numbers in states"
             )
         self.target[self.path + key] = array
         return value

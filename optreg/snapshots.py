@@ -83,9 +83,7 @@ def _checked_values(owner: Any, saved: Mapping[str, Any]) -> dict[str, Any]:
     present = values_of(owner)
     try:
         return {
-            fields[name].attribute if name in fields else name: read_back(
-                owner, name, value, present.get(name)
-            )
+            fields[name].attribute if name in fields else name: read_back(owner, name, value, present.get(name))
             for name, value in saved.items()
         }
     except (OptregError, TypeError, ValueError) as error:

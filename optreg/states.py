@@ -72,9 +72,7 @@ class States(dict[str, dict[str, Any]]):
                 key: exchange(key, value.copy() if is_array(value) and not writes else value)
                 for key, value in state.items()
             }
-            read.append(
-                (name, state, {key: state[key] if new is None else new for key, new in values.items()})
-            )
+            read.append((name, state, {key: state[key] if new is None else new for key, new in values.items()}))
         if writes:
             for name, state in self.waiting.items():
                 for key, value in state.items():
@@ -110,9 +108,7 @@ def check_fit(name: str, state: Mapping[str, Any], values: Mapping[str, Any]) ->
     """Raise a CheckpointError unless ``values`` have the keys and shapes of ``state``."""
     wrong = misfits(state, values)
     if wrong:
-        raise CheckpointError(
-            f"the loaded state of {name} does not fit: {', '.join(wrong)}; nothing was loaded"
-        )
+        raise CheckpointError(f"the loaded state of {name} does not fit: {', '.join(wrong)}; nothing was loaded")
 
 
 def fill(state: dict[str, Any], values: Mapping[str, Any]) -> None:

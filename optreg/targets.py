@@ -139,8 +139,7 @@ class ArrayTarget:
         found = dict(self.paths())
         if wanted not in found:
             raise UnknownKeyError(
-                f"there is no parameter {path!r}; there are: {', '.join(found) or 'none'}."
-                f"{did_you_mean(wanted, found)}"
+                f"there is no parameter {path!r}; there are: {', '.join(found) or 'none'}.{did_you_mean(wanted, found)}"
             )
         return found[wanted]
 
@@ -165,9 +164,7 @@ def as_target(value: Any, adapt: Callable[[Any], Any]) -> Any:
         TargetError: nothing knows how to optimize ``value``.
     """
     if isinstance(value, type):
-        raise TargetError(
-            f"optimization target must be a link, or {ACCEPTED}; got the class {value.__name__}"
-        )
+        raise TargetError(f"optimization target must be a link, or {ACCEPTED}; got the class {value.__name__}")
     if any(callable(getattr(value, method, None)) for method in ("namedparams", "params")):
         return value
     adapted = adapt(value)
@@ -225,9 +222,7 @@ def check_parameter(name: str, data: Any) -> None:
             f"convert it to a floating-point array first, or leave it out of the target"
         )
     if isinstance(data, np.ndarray) and not data.flags.writeable:
-        raise TargetError(
-            f"the parameter {name} is read-only, so it cannot be updated in place; give a copy of it"
-        )
+        raise TargetError(f"the parameter {name} is read-only, so it cannot be updated in place; give a copy of it")
 
 
 def described(value: object) -> str:

@@ -59,15 +59,14 @@ class Backend(Protocol):
 _chosen: ContextVar[Backend | None] = ContextVar("optreg_backend", default=None)
 
 
-@cache
-def _instance(cls: type) -> Backend:
-    backend: Backend = cls()
+def _instance(name: str) -> Backend:
+    backend: Backend = registry.backend(name)()
     return backend
 
 
 @cache
 def _default(name: str) -> Backend:
-    return _instance(registry.backend(name))
+    return _instance(name)
 
 
 def current_backend() -> Backend:
@@ -85,7 +84,7 @@ def use_backend(name: str) -> Iterator[None]:
     Raises:
         UnknownNameError: no such backend; nothing was changed.
     """
-    token = _chosen.set(_instance(registry.backend(name)))
+    token = _chosen.set(_instance(name))
     try:
         yield
     finally:

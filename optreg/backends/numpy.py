@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 
@@ -22,9 +21,7 @@ class NumpyBackend:
 
     def run(self, rules: Sequence[BoundRule], tensors: Sequence[Tensor]) -> None:
         """Run the rules, one after another, on every tensor."""
-        with np.errstate(
-            all="ignore"
-        ):  # compiled kernels do not warn either; skip_nonfinite looks for the results
+        with np.errstate(all="ignore"):  # compiled kernels do not warn either; skip_nonfinite looks for the results
             for tensor in tensors:
                 with device_of(tensor.data):
                     calls = list(zip(rules, tensor.slots, strict=True))

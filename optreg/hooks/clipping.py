@@ -11,7 +11,7 @@ import numpy as np
 
 from optreg.arrays import device_of
 from optreg.errors import HyperparameterError
-from optreg.gradients import global_norm
+from optreg.gradients import changeable_gradients, global_norm
 from optreg.hook import Hook
 from optreg.hyperparameters import holding, nonnegative, number, values_at
 from optreg.targets import named_parameters
@@ -37,7 +37,7 @@ class GradientClipping(Hook):
 
     def __call__(self, opt: Any) -> None:
         """Clip the gradients of the optimizer's target."""
-        gradients = [param.grad for _, param in named_parameters(opt.target) if param.grad is not None]
+        gradients = changeable_gradients(named_parameters(opt.target))
         norm = global_norm(gradients)
         if not math.isfinite(norm):
             if not self._warned:
@@ -52,9 +52,9 @@ class GradientClipping(Hook):
         with holding(self, values_at(self, opt.t)):
             rate = self.threshold / norm if norm > 0 else 1.0
         if rate < 1:
-            for grad in {id(grad): grad for grad in gradients}.values():
+            for grad in gradients:
                 with device_of(grad):
-                    grad *= rate
+                    np.multiply(grad, rate, out=grad)
 
 
 @attrs.define(eq=False, repr=False)

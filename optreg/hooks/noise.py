@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from optreg.arrays import Array, array_module, device_of
+from optreg.gradients import changeable_gradients
 from optreg.hook import Hook
 from optreg.hyperparameters import holding, nonnegative, values_at
 from optreg.targets import named_parameters
@@ -74,15 +75,12 @@ class GradientNoise(Hook):
     eta: float = nonnegative()
     noise_func: Callable[..., Array] = attrs.field(default=exponential_decay_noise, validator=_noise_func)
     seed: int | None = attrs.field(default=None)
-    generator: np.random.Generator = attrs.field(
-        init=False, default=attrs.Factory(_generator, takes_self=True)
-    )
+    generator: np.random.Generator = attrs.field(init=False, default=attrs.Factory(_generator, takes_self=True))
 
     def __call__(self, opt: Any) -> None:
         """Add noise to the gradients of the optimizer's target."""
         with holding(self, values_at(self, opt.t)):
-            for _, param in named_parameters(opt.target):
-                grad = param.grad
-                if grad is not None:
-                    with device_of(grad):
-                        grad += self.noise_func(array_module(grad), grad.shape, grad.dtype, self, opt)
+            for grad in changeable_gradients(named_parameters(opt.target)):
+                with device_of(grad):
+                    noise = self.noise_func(array_module(grad), grad.shape, grad.dtype, self, opt)
+                    np.add(grad, noise, out=grad)
