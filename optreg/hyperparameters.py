@@ -159,9 +159,9 @@ class Hyperparameter:
             return _number_from(value) if isinstance(value, Mapping) else value
         converter = self.field.converter
         if isinstance(converter, attrs.Converter):
-            value = converter(value, owner, self.field)
+            value = converter(value, owner, self.field)  # type: ignore[operator] # mypy knows Converter as a field only
         elif converter is not None:
-            value = converter(value)  # type: ignore[operator] # attrs types it as a Converter only
+            value = converter(value)
         if self.field.validator is not None:
             self.field.validator(owner, self.field, value)
         return value
