@@ -41,11 +41,28 @@ def _number(default: Any = attrs.NOTHING) -> Any:
     return attrs.field(default=default, validator=_finite)
 
 
+SCHEDULES: dict[str, type[Schedule]] = {}
+"""The schedules that can be written down, by name."""
+
+
 @attrs.frozen
 class Schedule:
-    """The base of the schedules that can be written down in a configuration."""
+    """The base of the schedules that can be written down in a configuration.
+
+    A subclass is an attrs class with a ``name``, under which it is known as soon as its module is imported.
+    """
 
     name: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        known = SCHEDULES.get(cls.name)
+        # attrs makes a class with slots twice, so the same definition may come again.
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ConfigError(
+                f"the schedule {cls.name!r} of {cls.__module__} has the name of one in {known.__module__}; rename it"
+            )
+        SCHEDULES[cls.name] = cls
 
     def __call__(self, t: int) -> float:
         """The value at step ``t``, counted from 1."""
@@ -191,11 +208,6 @@ class OneCycle(Schedule):
             return _cosine_between(start, self.peak, now / top if top > 0 else 1.0)
         down = self.steps - 1 - top
         return _cosine_between(self.peak, start / self.final_divisor, (now - top) / down if down > 0 else 1.0)
-
-
-SCHEDULES: dict[str, type[Schedule]] = {
-    schedule.name: schedule for schedule in (Constant, Step, Exponential, Cosine, LinearWarmup, OneCycle)
-}
 
 
 def schedule_from_config(config: Mapping[str, Any]) -> Schedule:
