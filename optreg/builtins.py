@@ -1,0 +1,207 @@
+"""The built-ins, declared as any package declares what it offers."""
+
+from __future__ import annotations
+
+from optreg.declarations import BackendSpec, HookSpec, OptimizerSpec, TaskSpec
+from optreg.hookspecs import hookimpl
+
+_ADAM = "Kingma & Ba 2015, arXiv:1412.6980"
+_GRAVES = "Graves 2013, arXiv:1308.0850"
+_SIGN = "Bernstein et al. 2018, arXiv:1802.04434"
+
+
+@hookimpl
+def optreg_optimizers() -> list[OptimizerSpec]:
+    """The optimizers, in the order of their families."""
+    return [
+        _optimizer("sgd", "sgd:SGD", "A step down the gradient.", "Robbins & Monro 1951"),
+        _optimizer("momentum_sgd", "sgd:MomentumSGD", "Steps along a decaying sum of the gradients.", "Polyak 1964"),
+        _optimizer(
+            "nesterov_ag",
+            "sgd:NesterovAG",
+            "Momentum that looks one step ahead.",
+            "Nesterov 1983; Sutskever et al. 2013",
+        ),
+        _optimizer(
+            "adagrad",
+            "adagrad:AdaGrad",
+            "Steps divided by the root of the sum of all squared gradients.",
+            "Duchi et al. 2011",
+        ),
+        _optimizer(
+            "adadelta",
+            "adagrad:AdaDelta",
+            "Steps in the parameter's own units, from averages of squared gradients and steps.",
+            "Zeiler 2012, arXiv:1212.5701",
+        ),
+        _optimizer(
+            "rmsprop",
+            "rmsprop:RMSprop",
+            "Steps divided by a running root mean square of the gradient.",
+            "Tieleman & Hinton 2012",
+        ),
+        _optimizer(
+            "rmsprop_graves",
+            "rmsprop:RMSpropGraves",
+            "RMSprop, centered, with momentum, and with eps inside the root.",
+            _GRAVES,
+        ),
+        _optimizer(
+            "smorms3",
+            "rmsprop:SMORMS3",
+            "RMSprop with longer averages and shorter steps where the gradient is noisy.",
+            "Funk 2015",
+        ),
+        _optimizer("adam", "adam:Adam", "Averaged gradients, divided by the root of their averaged squares.", _ADAM),
+        _optimizer(
+            "adamw",
+            "adam:AdamW",
+            "Adam with weight decay that does not pass through the averages.",
+            "Loshchilov & Hutter 2019, arXiv:1711.05101",
+        ),
+        _optimizer("amsgrad", "adam:AMSGrad", "Adam whose divisor never falls.", "Reddi et al. 2018, arXiv:1904.09237"),
+        _optimizer(
+            "adamax", "adam:Adamax", "Adam with the largest recent gradient in place of the root mean square.", _ADAM
+        ),
+        _optimizer("nadam", "nadam:NAdam", "Adam that looks one step ahead.", "Dozat 2016"),
+        _optimizer(
+            "radam",
+            "radam:RAdam",
+            "Adam, rectified while its averages rest on few gradients.",
+            "Liu et al. 2020, arXiv:1908.03265",
+        ),
+        _optimizer(
+            "adabelief",
+            "adabelief:AdaBelief",
+            "Adam divided by how far gradients stray from their average.",
+            "Zhuang et al. 2020, arXiv:2010.07468",
+        ),
+        _optimizer(
+            "adabound",
+            "adabound:AdaBound",
+            "Adam that turns into SGD as bounds on its rates close in.",
+            "Luo et al. 2019, arXiv:1902.09843",
+        ),
+        _optimizer(
+            "yogi",
+            "yogi:Yogi",
+            "Adam whose average of squares changes slowly in both directions.",
+            "Zaheer et al. 2018",
+        ),
+        _optimizer(
+            "lion",
+            "sign:Lion",
+            "The sign of one average of the gradient; another one is remembered.",
+            "Chen et al. 2023, arXiv:2302.06675",
+        ),
+        _optimizer("signsgd", "sign:SignSGD", "Only the signs of the gradient.", _SIGN),
+        _optimizer("signum", "sign:Signum", "Only the signs of an average of the gradient.", _SIGN),
+        _optimizer(
+            "rprop",
+            "rprop:Rprop",
+            "Each element has a step of its own, longer while the gradient keeps its sign.",
+            "Riedmiller & Braun 1993",
+        ),
+        _optimizer(
+            "asgd",
+            "asgd:ASGD",
+            "SGD with a falling rate, and the average of where it has been.",
+            "Polyak & Juditsky 1992",
+        ),
+        _optimizer(
+            "adan",
+            "adan:Adan",
+            "Averages of the gradient, of its change, and of the square of both together.",
+            "Xie et al. 2022, arXiv:2208.06677",
+        ),
+        _optimizer(
+            "ademamix",
+            "ademamix:AdEMAMix",
+            "AdamW with a second, much slower average mixed in.",
+            "Pagliardini et al. 2024, arXiv:2409.03137",
+        ),
+        _optimizer(
+            "adopt",
+            "adopt:ADOPT",
+            "Adam that divides by the average of the step before.",
+            "Taniguchi et al. 2024, arXiv:2411.02853",
+        ),
+        _optimizer(
+            "laprop",
+            "laprop:LaProp",
+            "Adam that normalizes gradients before it averages them.",
+            "Ziyin et al. 2020, arXiv:2002.04839",
+        ),
+        _optimizer(
+            "grams",
+            "grams:Grams",
+            "Steps as long as AdamW's, in the direction of the present gradient.",
+            "Cao et al. 2024, arXiv:2412.17107",
+        ),
+        _optimizer(
+            "msvag",
+            "msvag:MSVAG",
+            "Momentum, scaled element by element by how sure its mean is.",
+            "Balles & Hennig 2018, arXiv:1705.07774",
+        ),
+    ]
+
+
+def _optimizer(name: str, target: str, summary: str, paper: str) -> OptimizerSpec:
+    return OptimizerSpec(name, f"optreg.optimizers.{target}", summary, paper)
+
+
+@hookimpl
+def optreg_hooks() -> list[HookSpec]:
+    """The hooks."""
+    return [
+        HookSpec("weight_decay", "optreg.hooks.decay:WeightDecay", "Add the parameter, scaled, to its gradient (L2)."),
+        HookSpec("lasso", "optreg.hooks.decay:Lasso", "Add the parameter's sign, scaled, to its gradient (L1)."),
+        HookSpec(
+            "gradient_clipping",
+            "optreg.hooks.clipping:GradientClipping",
+            "Scale all gradients together, so that their global norm is at most a threshold.",
+            "Pascanu et al. 2013, arXiv:1211.5063",
+        ),
+        HookSpec(
+            "gradient_hard_clipping",
+            "optreg.hooks.clipping:GradientHardClipping",
+            "Clip every element of every gradient to an interval.",
+        ),
+        HookSpec(
+            "gradient_noise",
+            "optreg.hooks.noise:GradientNoise",
+            "Add Gaussian noise that decays with the step.",
+            "Neelakantan et al. 2015, arXiv:1511.06807",
+        ),
+        HookSpec(
+            "skip_nonfinite",
+            "optreg.hooks.nonfinite:SkipNonfinite",
+            "Make no step if a gradient holds a NaN or an infinity.",
+        ),
+    ]
+
+
+@hookimpl
+def optreg_backends() -> list[BackendSpec]:
+    """The backends."""
+    return [
+        BackendSpec(
+            "numpy", "optreg.backends.numpy:NumpyBackend", "Rules as they are written, in blocks that stay in cache."
+        ),
+    ]
+
+
+@hookimpl
+def optreg_tasks() -> list[TaskSpec]:
+    """The problems of ``optreg compare``."""
+    classification, surfaces = "optreg.compare.classification", "optreg.compare.surfaces"
+    return [
+        TaskSpec("digits", f"{classification}:Digits", "A small neural network on 8 × 8 handwritten digits."),
+        TaskSpec("digits-softmax", f"{classification}:DigitsSoftmax", "Softmax regression on the same digits."),
+        TaskSpec(
+            "breast-cancer", f"{classification}:BreastCancer", "Logistic regression: a tumor, benign or malignant."
+        ),
+        TaskSpec("rosenbrock", f"{surfaces}:Rosenbrock", "A narrow curved valley of two variables."),
+        TaskSpec("beale", f"{surfaces}:Beale", "A plateau with steep corners, of two variables."),
+    ]

@@ -1,0 +1,187 @@
+"""Provenance: which packages there are, what state they are in, and how a name came to mean what it means."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from optreg import lookup
+from optreg.declarations import KINDS
+from optreg.errors import OptregError
+from optreg.offers import BUILTIN, Offer, Plugin, version
+
+if TYPE_CHECKING:
+    from optreg.hyperparameters import Hyperparameter
+
+
+@attrs.frozen
+class OptimizerInfo:
+    """What there is to know of an optimizer.
+
+    Attributes:
+        name: what to call it by: bare for a built-in.
+        full_name: with its namespace.
+        summary: what it is, in one line.
+        paper: authors, year, arXiv number.
+        aliases: other names, inside the same namespace.
+        hyperparameters: with defaults and bounds, in order.
+        slots: the arrays that it keeps for each parameter.
+        distribution: the package that offers it; None if this process registered it.
+        version: the package's version.
+        target: where its class is.
+    """
+
+    name: str
+    full_name: str
+    summary: str
+    paper: str
+    aliases: tuple[str, ...]
+    hyperparameters: tuple[Hyperparameter, ...]
+    slots: tuple[str, ...]
+    distribution: str | None
+    version: str | None
+    target: str
+
+
+@attrs.frozen
+class PluginInfo:
+    """One distribution, or this process, and what it offers.
+
+    Attributes:
+        namespace: the first part of its names.
+        distribution: its name; None for what this process registered.
+        version: its version.
+        status: "ok"; "faulty" if a part of it can't be used; "broken", "conflict" or "disabled" if nothing can.
+        error: what is wrong, in a sentence, or None.
+        counts: how many declarations of each kind it has.
+    """
+
+    namespace: str
+    distribution: str | None
+    version: str | None
+    status: str
+    error: str | None
+    counts: dict[str, int]
+
+
+def describe_optimizer(offer: Offer, cls: type[Any]) -> OptimizerInfo:
+    """What is declared of an optimizer, and what its class tells."""
+    from optreg.hyperparameters import signature
+
+    distribution, version = distribution_of(offer.plugin)
+    rule = getattr(cls, "rule", None)
+    arguments = list(inspect.signature(rule).parameters) if callable(rule) else []
+    return OptimizerInfo(
+        name=offer.shown_name,
+        full_name=offer.full_name,
+        summary=offer.spec.summary,
+        paper=getattr(offer.spec, "paper", ""),
+        aliases=offer.names[1:],
+        hyperparameters=tuple(signature(cls).fields.values()),
+        slots=tuple(arguments[3:]),
+        distribution=distribution,
+        version=version,
+        target=offer.target,
+    )
+
+
+def distribution_of(plugin: Plugin) -> tuple[str | None, str | None]:
+    """The name and version of the distribution behind a plugin; None where this process registered it."""
+    if plugin.claims:
+        return plugin.claims[0].distribution, plugin.claims[0].version
+    return (BUILTIN, version()) if plugin.namespace == BUILTIN else (None, None)
+
+
+def plugins() -> list[PluginInfo]:
+    """Every package that has names to offer, optreg first; of a broken one, what is wrong with it."""
+    everything = list(lookup.discovery().every())
+    return [*_of_this_process(everything), *(info for plugin in everything for info in _of_claims(plugin))]
+
+
+def _of_this_process(everything: list[Plugin]) -> Iterator[PluginInfo]:
+    by_namespace: dict[str, list[Plugin]] = {}
+    for plugin in everything:
+        if not plugin.claims:
+            by_namespace.setdefault(plugin.namespace, []).append(plugin)
+    for namespace, together in by_namespace.items():
+        distribution, its_version = distribution_of(together[0])
+        yield PluginInfo(namespace, distribution, its_version, "ok", None, _counts(together))
+
+
+def _of_claims(plugin: Plugin) -> Iterator[PluginInfo]:
+    problems = [*plugin.problems, *lookup.discovery().unknown_hooks(plugin)]
+    status = "faulty" if problems and plugin.status == "ok" else plugin.status
+    error = "; ".join(f"{plugin.origin} {problem}" for problem in problems) or None
+    for claim in plugin.claims:
+        yield PluginInfo(plugin.namespace, claim.distribution, claim.version, status, error, _counts([plugin]))
+
+
+def _counts(together: list[Plugin]) -> dict[str, int]:
+    counts = {kind: sum(len(list(plugin.offered(kind))) for plugin in together) for kind in KINDS}
+    return {f"{kind}s".replace(" ", "_"): count for kind, count in counts.items() if count}
+
+
+def why(name: str) -> list[str]:
+    """How a name came to mean what it means, or why it means nothing, in sentences.
+
+    >>> why("adamw")[0]
+    "'adamw' has no namespace, so it can only mean a built-in of optreg, whatever is installed."
+    """
+    return explain(name)[0]
+
+
+def explain(name: str) -> tuple[list[str], bool]:
+    """The sentences of :func:`why`, and whether the name means something."""
+    sentences = [_about_the_name(name)]
+    try:
+        offer = _first_of_any_kind(name)
+    except OptregError as error:
+        return [*sentences, f"{str(error)[0].upper()}{str(error)[1:]}"], False
+    return [*sentences, _about_the_package(offer), _about_the_offer(name, offer), *_about_others(offer)], True
+
+
+def _first_of_any_kind(name: str) -> Offer:
+    known = [kind for kind in KINDS if lookup.is_known(kind, name)]
+    return lookup.find(known[0] if known else "optimizer", name)
+
+
+def _about_the_name(name: str) -> str:
+    namespace, slash, short = name.rpartition("/")
+    if not slash:
+        return f"{name!r} has no namespace, so it can only mean a built-in of optreg, whatever is installed."
+    if namespace == BUILTIN:
+        return f"{name!r} is the built-in {short!r}, with its namespace."
+    return f"{name!r} is the name {short!r} in the namespace {namespace!r}."
+
+
+def _about_the_package(offer: Offer) -> str:
+    plugin = offer.plugin
+    if plugin.namespace == BUILTIN:
+        return f"It is part of {plugin.origin}; no installed package was asked."
+    if not plugin.claims:
+        return "This process registered it with optreg.register()."
+    claim = plugin.claims[0]
+    return (
+        f"The namespace {plugin.namespace!r} belongs to {plugin.origin}, whose entry point in the group "
+        f"{claim.group!r} names the module {claim.value!r}."
+    )
+
+
+def _about_the_offer(name: str, offer: Offer) -> str:
+    alias = "" if name.rpartition("/")[2] == offer.spec.name else f", of which {name!r} is an alias"
+    place = f" at {offer.target!r}" if offer.target else ""
+    summary = f": {offer.spec.summary.rstrip('.')}" if offer.spec.summary else ""
+    return f"It is declared there as the {offer.spec.kind} {offer.spec.name!r}{alias}{place}{summary}."
+
+
+def _about_others(offer: Offer) -> Iterator[str]:
+    others = [
+        f"{other.shown_name!r} ({other.plugin.origin})"
+        for other in lookup.offers(offer.spec.kind, f"*/{offer.spec.name}")
+        if other.full_name != offer.full_name
+    ]
+    if others:
+        yield f"Others have the same last part, and never stand in for it: {', '.join(others)}."
