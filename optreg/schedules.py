@@ -190,7 +190,7 @@ class OneCycle(Schedule):
     that PyTorch's ``OneCycleLR`` has by default).
 
     >>> [round(OneCycle(peak=1.0, steps=11)(t), 3) for t in (1, 3, 11)]
-    [0.04, 0.76, 0.0]
+    [0.04, 0.96, 0.0]
     """
 
     name: ClassVar[str] = "one_cycle"
