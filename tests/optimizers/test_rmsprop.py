@@ -35,9 +35,7 @@ BUFFER = {"buf": "momentum_buffer"}
 )
 def test_rmsprop_walks_the_path_of_torch(changed, states, problem):
     theirs = Torch(lambda p: torch.optim.RMSprop(p, **changed))
-    # Centered, ms − mg² is a difference of nearly equal numbers where the gradient changes little.
-    slack = 100 if "mg" in states else 1
-    assert_same_path(RMSprop(**changed), theirs, problem, states=states, slack=slack)
+    assert_same_path(RMSprop(**changed), theirs, problem, states=states)
 
 
 @every_problem
