@@ -265,7 +265,7 @@ def assert_same_path(
 
     The two write the same formula in different orders, so each step may add a few units in the last place of
     the largest number at hand, and the steps' errors add up: after step t the tolerance is
-    8·t·eps·max(1, max|value|), which is 5e-6 for five steps of float32 and 9e-14 for fifty of float64.
+    16·t·eps·max(1, max|value|), which is 1e-5 for five steps of float32 and 2e-13 for fifty of float64.
     ``slack`` multiplies it for a formula that subtracts nearly equal numbers; say which where you give it.
 
     Args:
@@ -278,7 +278,7 @@ def assert_same_path(
     for t in range(1, problem.steps + 1):
         ours.step(problem.gradients(t, ours.values()))
         reference.step(problem.gradients(t, _in(problem.dtype, reference.values())))
-        tolerance = 8 * t * slack * np.finfo(problem.dtype).eps
+        tolerance = 16 * t * slack * np.finfo(problem.dtype).eps
         _assert_equal(ours.values(), reference.values(), tolerance, f"parameters after step {t}")
         for slot, key in (states or {}).items():
             _assert_equal(ours.state(slot), reference.state(key), tolerance, f"slot {slot} after step {t}")
