@@ -71,7 +71,7 @@ def _is_number(value: object) -> bool:
 
 
 def _check_number(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if callable(value):
+    if callable(value) or (value is None and attribute.default is None):  # one that may be left out
         return
     bound: Bound = attribute.metadata[_METADATA]
     if not _is_number(value) or not bound.holds(value):

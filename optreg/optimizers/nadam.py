@@ -54,5 +54,5 @@ class NAdam(GradientMethod):
         ahead = (1 - mu) / (1 - mu_product) * grad + mu_next / (1 - mu_product * mu_next) * m
         param -= self.lr * ahead / (np.sqrt(v / (1 - self.beta2**self.t)) + self.eps)
 
-    def _momentum(self, t: int) -> float:
+    def _momentum(self, t: int) -> Any:
         return self.beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay))

@@ -20,8 +20,8 @@ class RMSprop(GradientMethod):
         p  ← p − lr·g / (√ms + eps)
 
     ``centered`` divides by the standard deviation, with an average ``mg`` of the gradient: √(ms − mg²) + eps.
-    ``momentum`` steps along a decaying sum: buf ← momentum·buf + g / (√ms + eps), p ← p − lr·buf.
-    The slots ``mg`` and ``buf`` exist only where they are used.
+    ``momentum`` steps along a decaying sum: buf ← momentum·buf + g / (√ms + eps), p ← p − lr·buf; None does
+    without. The slots ``mg`` and ``buf`` exist only where they are used, so set the two before ``setup()``.
 
     Tieleman & Hinton 2012, "Neural networks for machine learning", lecture 6.5; centered, Graves 2013,
     arXiv:1308.0850.
@@ -41,24 +41,22 @@ class RMSprop(GradientMethod):
     lr: float = positive(1e-2)
     alpha: float = fraction(0.99)
     eps: float = positive(1e-8)
-    momentum: float = fraction(0.0)
+    momentum: float | None = fraction(None)
     centered: bool = boolean(False)
 
     def uses_slot(self, name: str) -> bool:
-        return self.centered if name == "mg" else self.momentum != 0
+        return self.centered if name == "mg" else self.momentum is not None
 
-    def rule(
-        self, param: Array, grad: Array, ms: Array, mg: Array | None = None, buf: Array | None = None
-    ) -> None:
+    def rule(self, param: Array, grad: Array, ms: Array, mg: Array = None, buf: Array = None) -> None:
         ms *= self.alpha
         ms += (1 - self.alpha) * grad * grad
         variance = ms
-        if mg is not None:
+        if self.centered:
             mg *= self.alpha
             mg += (1 - self.alpha) * grad
             variance = np.maximum(ms - mg * mg, 0)
         step = grad / (np.sqrt(variance) + self.eps)
-        if buf is not None:
+        if self.momentum is not None:
             buf *= self.momentum
             buf += step
             step = buf

@@ -27,9 +27,7 @@ BUFFER = {"buf": "momentum_buffer"}
         pytest.param({"alpha": 0.0}, MEAN, id="no-alpha"),
         pytest.param({"momentum": 0.9}, MEAN | BUFFER, id="momentum"),
         pytest.param({"centered": True}, CENTERED, id="centered"),
-        pytest.param(
-            {"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "centered": True}, CENTERED, id="centered-changed"
-        ),
+        pytest.param({"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "centered": True}, CENTERED, id="centered-changed"),
         pytest.param({"centered": True, "momentum": 0.5, "lr": 0.02}, CENTERED | BUFFER, id="both"),
     ],
 )

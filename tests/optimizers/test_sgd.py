@@ -55,9 +55,7 @@ def test_the_path_is_that_of_torch(optimizer, theirs, states, problem):
     ("optimizer", "theirs"),
     [
         pytest.param(SGD(lr=0.05), Optax(optax.sgd(0.05)), id="sgd"),
-        pytest.param(
-            MomentumSGD(lr=0.05, momentum=0.8), Optax(optax.sgd(0.05, momentum=0.8)), id="momentum_sgd"
-        ),
+        pytest.param(MomentumSGD(lr=0.05, momentum=0.8), Optax(optax.sgd(0.05, momentum=0.8)), id="momentum_sgd"),
         pytest.param(
             NesterovAG(lr=0.05, momentum=0.8),
             Optax(optax.sgd(0.05, momentum=0.8, nesterov=True)),
