@@ -21,9 +21,9 @@ def _decay_rate() -> Any:
 
 @attrs.frozen
 class HalfLifeWarmup(Schedule):
-    """A decay rate whose half-life rises linearly, from that of ``initial`` to that of ``final`` at ``steps``.
+    """A decay rate whose half-life rises linearly, from ``initial``'s to ``final``'s at ``steps``.
 
-    The warm-up that the paper has for AdEMAMix's ``beta3``, with ``beta1`` as ``initial``. The authors' code adds
+    The paper's warm-up of AdEMAMix's ``beta3``, with ``beta1`` as ``initial``; the authors' code adds
     1e-8 to every rate.
 
     >>> schedule = HalfLifeWarmup(initial=0.9, final=0.9999, steps=100)
