@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import reduce
 from importlib import import_module, invalidate_caches
-from importlib.util import find_spec
 from typing import Any
 
 from optreg.declarations import TargetSpec, is_reference
@@ -76,6 +75,8 @@ def find(kind: str, name: str, *, or_else: str | None = None) -> Offer:
 
 def is_known(kind: str, name: str) -> bool:
     """Whether a name of that kind is declared by a package that works."""
+    if not _is_name(kind, name):
+        return False
     namespace, short = split(kind, name)
     try:
         return any(short in plugin.offers.get(kind, {}) for plugin in _plugins_of(namespace, name))
@@ -96,12 +97,15 @@ def _plugins_of(namespace: str, name: str) -> Iterator[Plugin]:
 
 def split(kind: str, name: str) -> tuple[str, str]:
     """The namespace and the last part of a name; the built-ins' namespace where it has none."""
-    reference = name.replace("-", "_") if kind == "task" and isinstance(name, str) else name
-    if not is_reference(reference):
+    if not _is_name(kind, name):
         meant = suggestions(name, offers(kind)) if isinstance(name, str) else ""
         raise UnknownNameError(f"there is no {kind} {name!r}: names look like 'adamw' or 'acme/sophia'.{meant}")
     namespace, _, short = name.rpartition("/")
     return namespace or BUILTIN, short
+
+
+def _is_name(kind: str, name: object) -> bool:
+    return is_reference(name.replace("-", "_") if kind == "task" and isinstance(name, str) else name)
 
 
 def _usable(plugin: Plugin, name: str) -> Plugin:
@@ -147,6 +151,7 @@ def implementation(offer: Offer) -> Any:
 def is_installed(requirement: str) -> bool:
     """Whether there is a distribution or a module of that name."""
     from importlib.metadata import PackageNotFoundError, distribution
+    from importlib.util import find_spec
 
     try:
         if find_spec(requirement.replace("-", "_")) is not None:

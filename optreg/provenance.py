@@ -137,13 +137,14 @@ def explain(name: str) -> tuple[list[str], bool]:
     """The sentences of :func:`why`, and whether the name means something."""
     sentences = [_about_the_name(name)]
     try:
-        offer = _first_of_any_kind(name)
+        offer = find_any(name)
     except OptregError as error:
         return [*sentences, f"{str(error)[0].upper()}{str(error)[1:]}"], False
     return [*sentences, _about_the_package(offer), _about_the_offer(name, offer), *_about_others(offer)], True
 
 
-def _first_of_any_kind(name: str) -> Offer:
+def find_any(name: str) -> Offer:
+    """What a name means, whatever its kind: an optimizer first, then a hook, and so on."""
     known = [kind for kind in KINDS if lookup.is_known(kind, name)]
     return lookup.find(known[0] if known else "optimizer", name)
 
