@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import attrs
 import numpy as np
@@ -14,9 +14,7 @@ from optreg.optimizer import GradientMethod
 from optreg.optimizers.adam import update_moments
 from optreg.schedules import Schedule
 
-
-def _decay_rate() -> Any:
-    return attrs.field(validator=[attrs.validators.ge(0), attrs.validators.lt(1)])
+_DECAY_RATE = [attrs.validators.ge(0), attrs.validators.lt(1)]
 
 
 @attrs.frozen
@@ -32,8 +30,8 @@ class HalfLifeWarmup(Schedule):
     """
 
     name: ClassVar[str] = "half_life_warmup"
-    initial: float = _decay_rate()
-    final: float = _decay_rate()
+    initial: float = attrs.field(validator=_DECAY_RATE)
+    final: float = attrs.field(validator=_DECAY_RATE)
     steps: int = attrs.field(validator=attrs.validators.ge(1))
 
     def __call__(self, t: int) -> float:
