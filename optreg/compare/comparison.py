@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from multiprocessing import get_context
@@ -21,7 +22,7 @@ from optreg.compare.experiment import Assignment, Experiment, problem
 from optreg.compare.task import Measure
 from optreg.compare.training import FINISHED, Run, train
 from optreg.errors import OptregError
-from optreg.registry import create
+from optreg.registry import create, info
 
 
 @attrs.frozen
@@ -88,7 +89,9 @@ def compare(experiment: Experiment, *, jobs: int = 1, progress: Callable[[str], 
         config = config_of(contestant, best.lr)
         lr = contestant.usual_lr() if best.lr is None else best.lr
         results.append(Result(contestant, config, lr, tuple(each for each, _ in trials), chosen))
-    return Comparison(experiment, task.metric, task.loss, task.selection, tuple(results), versions())
+    return Comparison(
+        experiment, task.metric, task.loss, task.selection, tuple(results), versions(experiment.contestants)
+    )
 
 
 def number_of_runs(experiment: Experiment) -> int:
@@ -135,12 +138,14 @@ def _run_all(assignments: list[tuple[str, Assignment]], jobs: int, progress: Cal
         return [future.result() for future in futures]
 
 
-def versions() -> dict[str, str]:
-    """What the numbers may depend on."""
+def versions(contestants: Iterable[Contestant]) -> dict[str, str]:
+    """What the numbers may depend on: the packages that the contestants come from, and those below."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in ("optreg", "numpy", "scikit-learn", "matplotlib"):
-        try:
+    for contestant in contestants:
+        offered = info(contestant.name)
+        if offered.distribution is not None and offered.version is not None:
+            found[offered.distribution] = offered.version
+    for package in ("numpy", "scikit-learn", "matplotlib"):
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from optreg.errors import ConfigError, UnknownHyperparameterError, UnknownNameError
+from optreg.errors import ConfigError, UnknownNameError
 from optreg.hyperparameters import values_of
 from optreg.registry import create, names
 
@@ -75,7 +75,7 @@ def _assignments(text: str, assignments: str) -> dict[str, Any]:
         if not (name.strip() and equals and value.strip()):
             raise ConfigError(f"{text!r} is not NAME:HYPERPARAMETER=VALUE,... (for example adam:lr=0.01,beta1=0.8)")
         if name.strip() in values:
-            raise UnknownHyperparameterError(f"{text!r} gives {name.strip()!r} twice; give it once")
+            raise ConfigError(f"{text!r} gives {name.strip()!r} twice; give it once")
         values[name.strip()] = _value(value.strip())
     return values
 

@@ -112,13 +112,15 @@ def draw_target(axes: Any, target: float, name: str = "target") -> None:
 def metric_limits(comparison: Comparison) -> tuple[float | None, float | None]:
     """Limits that give the final values of an accuracy room: the differences between them matter most."""
     metric, target = comparison.metric, comparison.experiment.target
-    finals = [final for result in comparison.results for run in result.runs if (final := run.final(metric))]
+    runs = [run for result in comparison.results for run in result.runs if run.values(metric)]
+    finals = [final for run in runs if (final := run.final(metric)) is not None]
     if not (metric.higher_is_better and finals):
         return None, None
-    top = max(*finals, target)
-    room = max(top - min(*finals, target), 0.02 * abs(top))
-    starts = [run.values(metric)[0] for result in comparison.results for run in result.runs if run.values(metric)]
-    return max(top - 4 * room, min(starts) - 0.1 * room), top + 0.5 * room
+    finals.append(target)
+    top, usual, worst = max(finals), float(np.quantile(finals, 0.25)), min(finals)
+    room = max(6 * (top - usual), 1.2 * (top - worst), 0.02 * abs(top))
+    starts = [run.values(metric)[0] for run in runs]
+    return max(top - room, min(starts) - 0.02 * room), top + 0.12 * room
 
 
 def loss_limits(comparison: Comparison) -> tuple[float | None, float | None]:

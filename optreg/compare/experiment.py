@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 import attrs
 
 from optreg.compare.contestants import Contestant, contestants
 from optreg.compare.task import Task
-from optreg.errors import ConfigError
+from optreg.errors import ConfigError, PluginError
 from optreg.registry import create
 from optreg.registry import task as task_class
 
@@ -78,7 +77,7 @@ def experiment(
     lr_range: tuple[float, float] | None = None,
 ) -> Experiment:
     """Check what the user asked for and fill in the task's usual values; nothing has run yet."""
-    cls = task_class(task)
+    cls = class_of(task)
     for setting, value in (("seeds", seeds), ("steps", steps), ("epochs", epochs), ("sweep", sweep)):
         _check_at_least_one(setting, value)
     _check_at_least_one("batch-size", batch_size)
@@ -118,12 +117,23 @@ def experiment(
 
 def problem(task: str) -> Task:
     """The task of that name, its data loaded once in a process."""
-    return _instance(task_class(task))
+    cls = class_of(task)
+    if cls not in _problems:
+        _problems[cls] = cls()
+    return _problems[cls]
 
 
-@cache
-def _instance(cls: type[Task]) -> Task:
-    return cls()
+_problems: dict[type[Task], Task] = {}
+
+
+def class_of(task: str) -> type[Task]:
+    """The class of a task, if it is one."""
+    cls = task_class(task)
+    if not (isinstance(cls, type) and issubclass(cls, Task)):
+        raise PluginError(
+            f"the task {task!r} is declared as {cls!r}, which is not a subclass of optreg.compare.task.Task"
+        )
+    return cls
 
 
 def _check_at_least_one(setting: str, value: int | None) -> None:

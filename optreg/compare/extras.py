@@ -18,6 +18,6 @@ def needed(module: str) -> Any:
         return import_module(module)
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"`optreg compare` needs {error.name or module}, which is not installed; "
+            f"`optreg compare` needs {(error.name or module).partition('.')[0]}, which is not installed; "
             f'install it with: pip install "optreg[cli]"'
         ) from error

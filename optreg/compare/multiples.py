@@ -35,6 +35,9 @@ def draw_many(figure: Any, comparison: Comparison, task: Task) -> None:
         axes.set_title(_short(result.contestant.label, outcome(row)), fontsize=9)
     for axes in grid.flat[len(rows) :]:
         axes.set_visible(False)
+    for axes in grid.flat[max(0, len(rows) - COLUMNS) : len(rows)]:
+        axes.tick_params(labelbottom=True)  # Where the last line is not full, the line above it ends its columns.
+        axes.locator_params(axis="x", nbins=3)
 
 
 def draw_curves(grid: Any, comparison: Comparison, results: list[Result]) -> None:

@@ -28,7 +28,7 @@ def draw_paths(axes: Any, surface: Surface, runs: list[tuple[Run, Stroke]], *, n
     axes.plot(*surface.start, "s", color="black", markeredgecolor="white", markersize=8 * size, zorder=5)
     axes.plot(*surface.minimum, "*", color="black", markeredgecolor="white", markersize=15 * size, zorder=5)
     if names:
-        axes.set(xlabel="x", ylabel="y")
+        axes.set(xlabel="x", ylabel="y", title="paths")
         halo = [needed("matplotlib.patheffects").withStroke(linewidth=3, foreground="white")]
         for point, text, side, offset in (
             (surface.start, "start", "right", (-8, -4)),

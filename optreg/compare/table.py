@@ -13,12 +13,17 @@ from optreg.compare.summary import Spread, Summary, best_first
 def table(comparison: Comparison) -> Any:
     """A rich table, best optimizer first: medians over the seeds, with the least and the greatest."""
     rich_table = needed("rich.table").Table(
-        title=title(comparison), title_justify="left", title_style="bold", box=needed("rich.box").SIMPLE_HEAD
+        title=title(comparison),
+        title_justify="left",
+        title_style="bold",
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        box=needed("rich.box").SIMPLE_HEAD,
     )
     metric, target = comparison.metric.name, f"{comparison.experiment.target:g}"
-    for heading in ("optimizer", "lr"):
+    for heading in ("\noptimizer", "\nlr"):
         rich_table.add_column(heading, justify="left", no_wrap=True)
-    for heading in (f"final {metric}", "best", f"steps to {target}", f"seconds to {target}"):
+    for heading in (f"final\n{metric}", "\nbest", f"steps to\n{target}", f"seconds\nto {target}"):
         rich_table.add_column(heading, justify="right", overflow="fold")
     for result, row in best_first(comparison):
         lr = "–" if result.lr is None else f"{result.lr:.4g}"
@@ -37,7 +42,7 @@ def title(comparison: Comparison) -> str:
 def cells(row: Summary) -> list[str]:
     """The numbers of a row, as a person reads them."""
     unfinished = _unfinished(row)
-    final = ", ".join(filter(None, [_shown(row.final, row, "{:.3g}") if row.final else "", unfinished]))
+    final = ", ".join(filter(None, [_shown(row.final, "{:.3g}") if row.final else "", unfinished]))
     return [
         final or "–",
         f"{row.best.median:.3g}" if row.best else "–",
@@ -48,13 +53,12 @@ def cells(row: Summary) -> list[str]:
 
 def notes(comparison: Comparison) -> Iterator[str]:
     """What the numbers alone do not say, a sentence each."""
-    for result in comparison.results:
-        label = result.contestant.label
-        if result.lr_at_edge:
-            yield (
-                f"{label}: the best learning rate, {result.lr:.4g}, is the last of those tried on its side; "
-                f"try a wider --lr-range"
-            )
+    at_edge = [result.contestant.label for result in comparison.results if result.lr_at_edge]
+    if at_edge:
+        yield (
+            f"the best learning rate of {', '.join(at_edge)} is the lowest or highest that was tried; "
+            f"a wider --lr-range may hold a better one"
+        )
     if comparison.experiment.sweep is None:
         yield "each optimizer ran with one learning rate; --sweep N tries N, which is fairer"
     elif comparison.experiment.sweep > 1:
@@ -69,9 +73,9 @@ def _unfinished(row: Summary) -> str:
     return ", ".join(parts)
 
 
-def _shown(spread: Spread, row: Summary, number: str) -> str:
+def _shown(spread: Spread, number: str) -> str:
     middle, low, high = (number.format(value) for value in (spread.median, spread.low, spread.high))
-    return middle if row.runs == 1 else f"{middle} ({low}–{high})"
+    return middle if low == high else f"{middle} ({low}–{high})"
 
 
 def _steps(row: Summary) -> str:
@@ -79,4 +83,4 @@ def _steps(row: Summary) -> str:
     if spread is None:
         return "–"
     reached = "" if spread.count == row.runs else f", {spread.count} of {row.runs} runs"
-    return _shown(spread, row, "{:.0f}") + reached
+    return _shown(spread, "{:.0f}") + reached
