@@ -40,10 +40,33 @@ def device_of(array: Array) -> AbstractContextManager[Any]:
 
 def zeros_like(array: Array) -> Array:
     """Zeros of the array's shape, dtype, memory order and device, as a plain array."""
+    return _zeros(array, array.dtype)
+
+
+def zero_state(array: Array) -> Array:
+    """Zeros as :func:`zeros_like` makes them, in the dtype of the arithmetic on the array."""
+    return _zeros(array, compute_dtype(array.dtype))
+
+
+def _zeros(array: Array, dtype: np.dtype[Any]) -> Array:
     with device_of(array):
         if isinstance(array, np.ndarray):
-            return np.zeros_like(array, subok=False)
-        return array_module(array).zeros_like(array)
+            return np.zeros_like(array, dtype, subok=False)
+        return array_module(array).zeros_like(array, dtype)
+
+
+def compute_dtype(dtype: Any) -> np.dtype[Any]:
+    """The dtype of a parameter's states and of the arithmetic on it: its own, but float32 for float16.
+
+    In float16, an eps of 1e-8 is zero, and the square of 1e-4 as well.
+    """
+    return np.dtype(np.float32) if dtype == np.float16 else np.dtype(dtype)
+
+
+def new_number(array: Array, value: float) -> Array:
+    """One number for a whole tensor, an array without axes: of the real dtype of the tensor's arithmetic, beside it."""
+    with device_of(array):
+        return array_module(array).full((), value, compute_dtype(array.real.dtype))
 
 
 def to_host(array: Array) -> np.ndarray[Any, Any]:

@@ -11,7 +11,7 @@ import attrs
 
 from optreg.arrays import Array
 from optreg.backends import BoundRule, Tensor, current_backend
-from optreg.errors import OptregError
+from optreg.errors import HyperparameterError, OptregError
 from optreg.gradients import changeable_gradients, check_gradient
 from optreg.hyperparameters import NOTHING, holding, values_at
 from optreg.rule import slots_of, traits_of, used_slots
@@ -83,6 +83,9 @@ def _rules_and_tensors(
 ) -> tuple[list[BoundRule], list[Tensor]]:
     if not members:
         return [], []
+    for owner, each in zip(owners, states, strict=True):
+        if each is not None:
+            _check_slots(owner, members[0][0], each[members[0][0]])
     # A tensor with axes tells the slots that follow them from those that are one number.
     like_name, like = max(members, key=lambda pair: pair[1].data.ndim)
     rules = [
@@ -92,6 +95,15 @@ def _rules_and_tensors(
     if any(rule.changes_gradients for rule in rules):
         changeable_gradients(members)
     return rules, [Tensor(name, each.data, each.grad, _slots(rules, name, states)) for name, each in members]
+
+
+def _check_slots(owner: Any, name: str, state: Mapping[str, Any]) -> None:
+    missing = [slot for slot in used_slots(owner) if slot not in state]
+    if missing:
+        raise HyperparameterError(
+            f"{type(owner).__name__} now uses the slot {missing[0]!r}, but the state of {name} was made without it; "
+            f"choose the hyperparameters that need it before setup(), or call setup() again"
+        )
 
 
 def run_rule(optimizer: Any, parameter: Any, state: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optreg.arrays import Array, is_array, moved_beside, zeros_like
+from optreg.arrays import Array, is_array, moved_beside, zero_state
 from optreg.errors import CheckpointError, TargetError
 from optreg.rule import used_slots
 
@@ -88,7 +88,7 @@ def fill_slots(owner: Any, parameter: Any, state: dict[str, Any]) -> None:
     """Add zeros for the slots of the rule that the state lacks."""
     for slot in used_slots(owner):
         if slot not in state:
-            state[slot] = zeros_like(parameter.data)
+            state[slot] = zero_state(parameter.data)
 
 
 def misfits(state: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from optreg.arrays import Array, device_of, real_elements
+from optreg.arrays import Array, compute_dtype, device_of, real_elements
 from optreg.backends import BoundRule, Tensor
 
 BLOCK = 16_384
 """Elements a block: the four arrays of Adam take 256 KiB in float32, and NumPy's temporaries as much again."""
+
+
+Slots: TypeAlias = Sequence[Sequence[Array | None]]
+Call: TypeAlias = tuple[BoundRule, Sequence[Array | None]]
+"""A rule with its slots of one tensor."""
 
 
 class NumpyBackend:
@@ -29,16 +35,11 @@ class NumpyBackend:
                         (_run_blocks if elementwise else _run_whole)(list(together), tensor)
 
 
-def _run_whole(calls: Sequence[tuple[BoundRule, Sequence[Array]]], tensor: Tensor) -> None:
-    for rule, slots in calls:
-        rule.function(tensor.data, _own(rule, tensor.grad), *slots)
+def _run_whole(calls: Sequence[Call], tensor: Tensor) -> None:
+    _run_at_once(calls, tensor.data, tensor.grad, [slots for _, slots in calls])
 
 
-def _own(rule: BoundRule, grad: Array) -> Array:
-    return grad.copy() if rule.overwrites_gradient else grad
-
-
-def _run_blocks(calls: Sequence[tuple[BoundRule, Sequence[Array]]], tensor: Tensor) -> None:
+def _run_blocks(calls: Sequence[Call], tensor: Tensor) -> None:
     data = tensor.data
     if data.size == 0:
         return
@@ -46,10 +47,29 @@ def _run_blocks(calls: Sequence[tuple[BoundRule, Sequence[Array]]], tensor: Tens
     slots = [[_real_slot(slot, data) for slot in each] for _, each in calls]
     one_block = param.size <= BLOCK or not isinstance(data, np.ndarray)
     if one_block or not _all_alike(param, grad, slots):
-        for (rule, _), each in zip(calls, slots, strict=True):
-            rule.function(param, _own(rule, grad), *each)
-        return
-    _iterate(calls, param, grad, slots)
+        _run_at_once(calls, param, grad, slots)
+    else:
+        _iterate(calls, param, grad, slots)
+
+
+def _run_at_once(calls: Sequence[Call], param: Array, grad: Array, slots: Slots) -> None:
+    """Run the rules on whole arrays; float16 in copies of the dtype of its arithmetic."""
+    work = param.astype(compute_dtype(param.dtype), copy=False)
+    work_grad = grad.astype(compute_dtype(grad.dtype), copy=False)
+    for (rule, _), each in zip(calls, slots, strict=True):
+        rule.function(work, _own(rule, work_grad), *each)
+    if work is not param:
+        param[...] = work
+    if work_grad is not grad and _change_gradients(calls):
+        grad[...] = work_grad
+
+
+def _own(rule: BoundRule, grad: Array) -> Array:
+    return grad.copy() if rule.overwrites_gradient else grad
+
+
+def _change_gradients(calls: Sequence[Call]) -> bool:
+    return any(rule.changes_gradients for rule, _ in calls)
 
 
 def _real_slot(slot: Array | None, data: Array) -> Array | None:
@@ -62,23 +82,26 @@ def _all_alike(param: Array, grad: Array, slots: Sequence[Sequence[Array | None]
     return all(array.shape == param.shape for array in (grad, *flat))
 
 
-def _iterate(
-    calls: Sequence[tuple[BoundRule, Sequence[Array]]],
-    param: Array,
-    grad: Array,
-    slots: Sequence[Sequence[Array | None]],
-) -> None:
-    """Run the rules block by block; NumPy's iterator copies into its buffers where memory is not contiguous."""
+def _iterate(calls: Sequence[Call], param: Array, grad: Array, slots: Slots) -> None:
+    """Run the rules block by block; NumPy's iterator copies into its buffers where it has to convert or gather."""
     flat = [slot for each in slots for slot in each if slot is not None]
     arrays = [param, grad, *(slot for slot in flat if slot.ndim)]
     numbers = [slot for slot in flat if not slot.ndim]
     position = {id(slot): index for index, slot in enumerate([*arrays, *numbers])}
-    access = [["readwrite"] for _ in arrays]
-    if not any(rule.changes_gradients for rule, _ in calls):
+    access: list[list[Any]] = [["readwrite"] for _ in arrays]
+    if not _change_gradients(calls):
         access[1] = ["readonly"]
+    blocks_of = np.nditer(
+        arrays,
+        ["external_loop", "buffered"],
+        access,
+        [compute_dtype(array.dtype) for array in arrays],
+        casting="same_kind",
+        buffersize=BLOCK,
+    )
     new_numbers = numbers
-    with np.nditer(arrays, ["external_loop", "buffered"], access, buffersize=BLOCK) as iterator:  # type: ignore[arg-type]
-        for blocks in iterator:
+    with blocks_of:
+        for blocks in blocks_of:
             # A number of the whole tensor changes once a step: every block begins with the old one.
             new_numbers = [number.copy() for number in numbers]
             here = [*blocks, *new_numbers]

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from optreg.arrays import Array, array_module, device_of
+from optreg.arrays import Array, new_number
 from optreg.hyperparameters import fraction, positive
 from optreg.optimizer import GradientMethod
 from optreg.optimizers.adam import update_moments
@@ -48,8 +48,7 @@ class AdaBound(GradientMethod):
 
     def init_state(self, param: Any, state: dict[str, Any]) -> None:
         super().init_state(param, state)
-        with device_of(param.data):
-            state["highest_lr"] = array_module(param.data).zeros((), param.data.real.dtype)
+        state["highest_lr"] = new_number(param.data, 0.0)
 
     def rule(self, param: Array, grad: Array, m: Array, v: Array, highest_lr: Array) -> None:
         update_moments(self, grad, m, v)

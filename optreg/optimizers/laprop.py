@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from optreg.arrays import Array, array_module, device_of
+from optreg.arrays import Array, new_number
 from optreg.hyperparameters import fraction, nonnegative, positive
 from optreg.optimizer import GradientMethod
 
@@ -44,8 +44,7 @@ class LaProp(GradientMethod):
 
     def init_state(self, param: Any, state: dict[str, Any]) -> None:
         super().init_state(param, state)
-        with device_of(param.data):
-            state["average_lr"] = array_module(param.data).zeros((), param.data.real.dtype)
+        state["average_lr"] = new_number(param.data, 0.0)
 
     def rule(self, param: Array, grad: Array, m: Array, v: Array, average_lr: Array) -> None:
         v[...] = self.beta2 * v + (1 - self.beta2) * grad * grad

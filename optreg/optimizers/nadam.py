@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from optreg.arrays import Array, array_module, device_of
+from optreg.arrays import Array, new_number
 from optreg.hyperparameters import fraction, nonnegative, positive
 from optreg.optimizer import GradientMethod
 from optreg.optimizers.adam import update_moments
@@ -43,8 +43,7 @@ class NAdam(GradientMethod):
 
     def init_state(self, param: Any, state: dict[str, Any]) -> None:
         super().init_state(param, state)
-        with device_of(param.data):
-            state["mu_product"] = array_module(param.data).ones((), dtype=param.data.real.dtype)
+        state["mu_product"] = new_number(param.data, 1.0)
 
     def rule(self, param: Array, grad: Array, m: Array, v: Array, mu_product: Array) -> None:
         update_moments(self, grad, m, v)
