@@ -85,7 +85,7 @@ class Discovery:
         """
         if asked_for and isinstance(plugin.error, KeyboardInterrupt):
             plugin.status, plugin.error, plugin.problems = "unread", None, []
-        if plugin.status != "unread":
+        if plugin.status not in ("unread", "reading"):
             return
         try:
             holder = _imported(plugin.claims[0].value)
@@ -118,16 +118,19 @@ class Discovery:
         with self._lock:
             if plugin.status != "unread":  # by another thread, or, "reading", by an implementation that asks for names
                 return
+            self._register(plugin, holder)
             plugin.status = "reading"
             try:
-                self._register(plugin, holder)
                 for implementation in self._implementations("optreg_addhooks", holder):
                     implementation.function(*[self.manager for _ in implementation.argnames])
                 for hook_name in DECLARING:
                     for implementation in self._implementations(hook_name, holder):
                         _note(plugin, hook_name, implementation)
             except BaseException:
+                self.manager.unregister(holder)
                 plugin.status = "unread"
+                plugin.problems.clear()
+                plugin.offers.clear()
                 raise
             plugin.problems += _ambiguities(plugin)
             plugin.status = "faulty" if plugin.problems else "ok"
@@ -157,7 +160,7 @@ def _imported(entry_point: str) -> object:
     if match is None:
         raise PluginError(f'the entry point {entry_point!r} is not of the form "module" or "module:attribute"')
     module = import_module(match[1])
-    if getattr(module.__spec__, "_initializing", False):
+    if getattr(getattr(module, "__spec__", None), "_initializing", False):
         # Its own import asks for names: what it has so far must not be taken for all it has.
         return None
     return reduce(getattr, match[2].split("."), module) if match[2] else module
@@ -181,6 +184,8 @@ def _note(plugin: Plugin, hook_name: str, implementation: pluggy.HookImpl) -> No
             else:
                 got = f"a value of type {type(each).__name__} among the {expected.__name__}s"
                 plugin.problems.append(f"returns {got} from {hook_name}()")
+    except KeyboardInterrupt:
+        raise
     except BaseException as error:
         plugin.problems.append(f"fails in {hook_name}(): {cause(error)}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -197,20 +198,26 @@ def adapter(value: object) -> Offer | None:
     return None
 
 
-def plugins_beside(implementation: object) -> Iterator[Plugin]:
-    """The plugins that this class or function can be declared by: those in use, and that of its own package."""
+def possible_owners(implementation: object) -> Iterator[Plugin]:
+    """The plugins that may have declared a class or function, the likely ones first, the others loaded as a last resort.
+
+    Nothing beyond the built-ins for what is the built-ins' own.
+    """
     yield from discovery().known()
     package = str(getattr(implementation, "__module__", "")).partition(".")[0]
-    if package == BUILTIN:
+    if package in (BUILTIN, "__main__", "builtins"):
         return
+    unlikely = []
     for plugin in discovery().installed():
-        if any(
-            claim.value.strip().startswith((f"{package}.", f"{package}:")) or claim.value.strip() == package
-            for claim in plugin.claims
-        ):
+        if any(re.split(r"[.:]", claim.value.strip())[0] == package for claim in plugin.claims):
             discovery().load(plugin)
-        if plugin.usable:
+        if plugin.status == "unread":
+            unlikely.append(plugin)
+        else:
             yield plugin
+    for plugin in unlikely:
+        discovery().load(plugin)
+        yield plugin
 
 
 def _unknown(kind: str, namespace: str, short: str, plugin: Plugin | None = None) -> str:
@@ -248,7 +255,9 @@ def _other_kinds(kind: str, namespace: str, short: str) -> str:
         for other, table in plugin.offers.items()
         if other != kind and short in table
     ]
-    return f" That name is a {' and a '.join(kinds)}." if kinds else ""
+    articles = {"optimizer": "an"}
+    named = [f"{articles.get(each, 'a')} {each}" for each in kinds]
+    return f" That name is {' and '.join(named)}." if named else ""
 
 
 def suggestions(word: str, candidates: Iterable[Offer]) -> str:

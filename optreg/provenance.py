@@ -172,7 +172,7 @@ def _about_the_package(offer: Offer) -> str:
 
 
 def _about_the_offer(name: str, offer: Offer) -> str:
-    alias = "" if name.rpartition("/")[2] == offer.spec.name else f", of which {name!r} is an alias"
+    alias = "" if name.rpartition("/")[2] == offer.spec.name else f", of which {name!r} is an alias,"
     place = f" at {offer.target!r}" if offer.target else ""
     summary = f": {offer.spec.summary.rstrip('.')}" if offer.spec.summary else ""
     return f"It is declared there as the {offer.spec.kind} {offer.spec.name!r}{alias}{place}{summary}."

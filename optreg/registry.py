@@ -155,9 +155,9 @@ def adapt_target(value: object) -> Any:
 def name_of(implementation: object) -> str | None:
     """The name by which :func:`create` or :func:`create_hook` finds this class or function; None if there is none.
 
-    Only packages that the class can belong to are asked, and nothing is imported that was not.
+    No implementation is imported for it; declarations are, of other packages only where the likely ones do not help.
     """
-    for plugin in lookup.plugins_beside(implementation):
+    for plugin in lookup.possible_owners(implementation):
         for kind in ("optimizer", "hook"):
             for offer in plugin.offered(kind):
                 if lookup.in_memory(offer) is implementation:
