@@ -22,7 +22,7 @@ class Yogi(GradientMethod):
 
     Zaheer, Reddi, Sachan, Kale & Kumar 2018, "Adaptive methods for nonconvex optimization" (NeurIPS).
 
-    optax's form and eps, with the ``lr`` of TensorFlow Addons. Both averages begin at 1e-6 and are
+    optax's form and eps; it has no default ``lr``, and 1e-3 is Adam's. Both averages begin at 1e-6 and are
     corrected as Adam's, neither of which is in the paper; so at first a parameter moves a little even if
     its gradient is zero.
 
@@ -34,7 +34,7 @@ class Yogi(GradientMethod):
     array([ 0.9, -1.9])
     """
 
-    lr: float = positive(1e-2)
+    lr: float = positive(1e-3)
     beta1: float = fraction(0.9)
     beta2: float = fraction(0.999)
     eps: float = positive(1e-3)

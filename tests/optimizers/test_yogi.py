@@ -21,7 +21,7 @@ from .references import Optax, assert_same_path, every_problem
     ],
 )
 def test_yogi_walks_the_path_of_optax(changed, problem):
-    values = {"lr": 1e-2, "beta1": 0.9, "beta2": 0.999, "eps": 1e-3} | changed
+    values = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-3} | changed
     theirs = Optax(optax.yogi(values["lr"], b1=values["beta1"], b2=values["beta2"], eps=values["eps"]))
     states = {"m": lambda state: state[0].mu, "v": lambda state: state[0].nu}
     assert_same_path(Yogi(**changed), theirs, problem, states=states)
