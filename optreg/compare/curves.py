@@ -13,7 +13,7 @@ from optreg.compare.style import Stroke, draw_cross
 from optreg.compare.task import Measure
 from optreg.compare.training import DIVERGED, FINISHED, Run
 
-POINTS = 250
+POINTS = 100
 """A curve has at most so many points; neighbours count as seeds do, so that noise makes a band."""
 
 
@@ -41,10 +41,10 @@ class Band:
         points = [(step, np.median(pool), pool.min(), pool.max()) for step, pool in pools if len(pool)]
         return cls(*np.array(points).T)
 
-    def draw(self, axes: Any, stroke: Stroke, **line: Any) -> None:
+    def draw(self, axes: Any, stroke: Stroke, shade: float = 0.16) -> None:
         """Draw the medians as a line in a band from the least to the greatest."""
-        axes.plot(self.steps, self.middle, color=stroke.color, linestyle=stroke.dashes, **line)
-        axes.fill_between(self.steps, self.low, self.high, color=stroke.color, alpha=0.16, linewidth=0)
+        axes.plot(self.steps, self.middle, color=stroke.color, linestyle=stroke.dashes, linewidth=1.8)
+        axes.fill_between(self.steps, self.low, self.high, color=stroke.color, alpha=shade, linewidth=0)
 
 
 def _row(run: Run, measure: Measure) -> tuple[Any, Any]:
@@ -74,7 +74,7 @@ def draw_measure(axes: Any, comparison: Comparison, measure: Measure) -> None:
     for position, result in enumerate(comparison.results):
         stroke, band = Stroke.of(position), Band.of(result, measure)
         if band is not None:
-            band.draw(axes, stroke, linewidth=1.8)
+            band.draw(axes, stroke, 0.16 if len(comparison.results) <= 4 else 0.08)
         draw_crosses(axes, result, measure, stroke)
     axes.set_xlim(0, comparison.experiment.steps)
     axes.set_xlabel("step")

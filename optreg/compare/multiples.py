@@ -51,7 +51,7 @@ def draw_curves(grid: Any, comparison: Comparison, results: list[Result]) -> Non
             if other is not None:
                 axes.plot(other.steps, other.middle, color="#CFCFCF", linewidth=0.6)
         if own is not None:
-            own.draw(axes, OWN, linewidth=1.8)
+            own.draw(axes, OWN)
         draw_crosses(axes, result, comparison.metric, OWN)
         draw_target(axes, comparison.experiment.target, name="")
 

@@ -22,7 +22,7 @@ def draw_paths(axes: Any, surface: Surface, runs: list[tuple[Run, Stroke]], *, n
     axes.set(xlim=(left, right), ylim=(bottom, top))
     for i, (run, stroke) in enumerate(runs):
         # Earlier paths are wider, so that they show under later ones.
-        draw_path(axes, run, stroke, 1.8 + 0.6 * (len(runs) - 1 - i))
+        draw_path(axes, run, stroke, 1.8 + 0.45 * (len(runs) - 1 - i))
     axes.grid(False)
     size = 1.0 if names else 0.6
     axes.plot(*surface.start, "s", color="black", markeredgecolor="white", markersize=8 * size, zorder=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Any
 
 import attrs
@@ -69,7 +70,8 @@ def label_ends(axes: Any, labels: list[Label]) -> None:
     ends = [(label.x, min(max(label.y, low), high)) for label in labels]
     levels = apart([to_pixels(end)[1] for end in ends], 13 * figure.dpi / 72, bottom, top)
     for label, end, level in zip(labels, ends, levels, strict=True):
-        leader = {"arrowstyle": "-", "color": label.color, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0}
+        line = {"color": label.color, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0}
+        leader = {"arrowstyle": "-", "relpos": (0, 0.5), **line}
         axes.annotate(
             label.text,
             xy=end,
@@ -83,12 +85,16 @@ def label_ends(axes: Any, labels: list[Label]) -> None:
 
 
 def apart(wanted: list[float], distance: float, low: float, high: float) -> list[float]:
-    """Positions near the wanted ones (which ascend), at least ``distance`` apart, inside low to high."""
-    placed: list[float] = []
-    for position in wanted:
-        placed.append(max(position, placed[-1] + distance) if placed else max(position, low))
-    ceiling = max(high, low + distance * (len(placed) - 1))
-    for i in reversed(range(len(placed))):
-        placed[i] = min(placed[i], ceiling)
-        ceiling = placed[i] - distance
-    return placed
+    """Positions near the wanted ones (which ascend), at least ``distance`` apart, inside low to high.
+
+    Those that would touch become a block around the mean of what they wanted.
+    """
+    blocks: list[list[float]] = []
+    for i, position in enumerate(wanted):
+        blocks.append([position - i * distance])
+        while len(blocks) > 1 and fmean(blocks[-2]) > fmean(blocks[-1]):
+            above = blocks.pop()
+            blocks[-1] += above
+    ceiling = max(low, high - distance * (len(wanted) - 1))
+    starts = [min(max(fmean(block), low), ceiling) for block in blocks for _ in block]
+    return [start + i * distance for i, start in enumerate(starts)]
