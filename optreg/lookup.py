@@ -199,9 +199,9 @@ def adapter(value: object) -> Offer | None:
 
 
 def possible_owners(implementation: object) -> Iterator[Plugin]:
-    """The plugins that may have declared a class or function, the likely ones first, the others loaded as a last resort.
+    """The plugins that may have declared a class or function, the likely ones first; others are loaded only then.
 
-    Nothing beyond the built-ins for what is the built-ins' own.
+    None but the built-ins for what is the built-ins' own.
     """
     yield from discovery().known()
     package = str(getattr(implementation, "__module__", "")).partition(".")[0]

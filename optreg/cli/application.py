@@ -55,13 +55,15 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
 
 
 @click.group(cls=Application, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
 def application() -> None:
     """Optimizers by name, from optreg and from every installed package.
 
     Start with `optreg list`, then `optreg info adamw`. In Python: optreg.create("adamw", lr=1e-3).
     """
-    # A summary with Greek letters should not stop a listing on a terminal that has none.
+    # A letter that the terminal lacks should not stop a listing.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
 import click
 
 from optreg import lookup, registry
@@ -12,6 +11,7 @@ from optreg.cli.output import guarded_output, print_columns, print_json
 from optreg.hyperparameters import Hyperparameter, signature
 from optreg.offers import Offer
 from optreg.provenance import describe_optimizer, distribution_of, find_any
+from optreg.schedules import Schedule
 
 
 @click.command()
@@ -85,7 +85,7 @@ def _as_dict(hyperparameter: Hyperparameter) -> dict[str, Any]:
     return {
         "name": hyperparameter.name,
         "required": hyperparameter.required,
-        "default": default.config() if hasattr(default, "config") else default,
+        "default": default.config() if isinstance(default, Schedule) else default,
         "bound": hyperparameter.bound,
         "doc": hyperparameter.doc,
     }

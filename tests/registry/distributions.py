@@ -57,7 +57,9 @@ class Site:
         """Put a distribution there whose entry_points.txt has this text."""
         metadata = self.path / f"{distribution.replace('-', '_')}-{version}.dist-info"
         metadata.mkdir()
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n\nAbout.\n")
+        (metadata / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n\nAbout.\n"
+        )
         (metadata / "INSTALLER").write_text("pip\n")
         (metadata / "entry_points.txt").write_text(entry_points)
         for module, source in modules.items():

@@ -19,7 +19,7 @@ from optreg.offers import BUILTIN
 REQUIRED = """
     sgd momentum_sgd nesterov_ag adagrad adadelta rmsprop rmsprop_graves smorms3 adam adamw amsgrad adamax nadam radam
     adabelief adabound yogi lion signsgd signum rprop asgd adan ademamix adopt laprop grams msvag
-""".split()
+""".split()  # noqa: SIM905 (to be read in lines)
 
 
 def test_every_required_optimizer_is_there():

@@ -111,7 +111,7 @@ def test_an_empty_list_of_hooks_overrides_those_of_the_configuration():
 
 
 @pytest.mark.parametrize(
-    "written, message",
+    ("written", "message"),
     [
         ({"lr": 0.1}, "needs the optimizer's name"),
         ({"name": 3}, "needs the optimizer's name.* 3"),
@@ -155,7 +155,9 @@ def test_a_pattern_of_the_options_that_matches_nothing_is_told_at_setup():
 
 
 def test_an_unknown_argument_of_a_hook_is_told():
-    with pytest.raises(UnknownHyperparameterError, match="WeightDecay has no hyperparameter 'rat'.*Did you mean 'rate'"):
+    with pytest.raises(
+        UnknownHyperparameterError, match=r"WeightDecay has no hyperparameter 'rat'.*Did you mean 'rate'"
+    ):
         optreg.create("adam", hooks=[("weight_decay", {"rat": 1e-4})])
 
 
@@ -191,7 +193,7 @@ def test_missing_hyperparameters_of_a_plain_class_are_told():
 def test_an_error_of_the_class_itself_is_left_as_it_is():
     with optreg.temporary():
         optreg.register("my/plain", Plain)
-        with pytest.raises(TypeError, match="^nesterov is impossible$"):
+        with pytest.raises(TypeError, match=r"^nesterov is impossible$"):
             optreg.create("my/plain", lr=1, momentum=2, nesterov="impossible")
 
 
@@ -272,7 +274,7 @@ def test_a_hook_set_of_an_unknown_hook_is_told(stable):
 
 
 def test_a_hook_set_takes_no_arguments(stable):
-    with pytest.raises(UnknownHyperparameterError, match="the hook set stable/base takes no arguments.*scale"):
+    with pytest.raises(UnknownHyperparameterError, match=r"the hook set stable/base takes no arguments.*scale"):
         optreg.create("sgd", hooks=[("stable/base", {"scale": 2})])
 
 

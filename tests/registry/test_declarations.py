@@ -16,7 +16,9 @@ def test_a_name_is_snake_case(name):
 
 @pytest.mark.parametrize("name", ["", "AdamW", "adam-w", "2adam", "_adam", "acme/adam", "ädam", "adam\n", None, 3])
 def test_any_other_name_is_refused_with_what_is_accepted(name):
-    with pytest.raises(PluginError, match=r"OptimizerSpec: name must be a name \(a lower-case letter.* but it is") as caught:
+    with pytest.raises(
+        PluginError, match=r"OptimizerSpec: name must be a name \(a lower-case letter.* but it is"
+    ) as caught:
         OptimizerSpec(name, "acme:Sophia", "A summary.")
     assert repr(name) in str(caught.value)
 

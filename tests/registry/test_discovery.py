@@ -49,7 +49,7 @@ def info_of(namespace: str) -> optreg.registry.PluginInfo:
     return found
 
 
-@pytest.mark.parametrize("source, cause", BROKEN_IMPORTS.values(), ids=BROKEN_IMPORTS.keys())
+@pytest.mark.parametrize(("source", "cause"), BROKEN_IMPORTS.values(), ids=BROKEN_IMPORTS.keys())
 def test_a_plugin_that_fails_to_import_harms_nobody_else(site, source, cause):
     site.install_acme()
     site.install("broken-optim", "0.3", {"broken": "broken_optim"}, {"broken_optim": source})
@@ -125,7 +125,7 @@ WRONG_RETURNS = {
 }
 
 
-@pytest.mark.parametrize("source, problem", WRONG_RETURNS.values(), ids=WRONG_RETURNS.keys())
+@pytest.mark.parametrize(("source", "problem"), WRONG_RETURNS.values(), ids=WRONG_RETURNS.keys())
 def test_a_wrong_return_value_is_told_and_harms_nobody_else(site, source, problem):
     site.install_acme()
     site.install("wrong-optim", "2.0", {"wrong": "wrong_optim"}, {"wrong_optim": source})
@@ -153,7 +153,9 @@ def test_a_declaration_of_a_missing_module_fails_when_it_is_used(site):
     site.install_acme()
     site.install("lost-optim", "1.0", {"lost": "lost_optim"}, {"lost_optim": source})
     assert "lost/sophia" in optreg.names()
-    with pytest.raises(PluginError, match=r"lost/sophia cannot be used: lost-optim 1\.0 .*'not_there:Sophia'.*No module"):
+    with pytest.raises(
+        PluginError, match=r"lost/sophia cannot be used: lost-optim 1\.0 .*'not_there:Sophia'.*No module"
+    ):
         optreg.create("lost/sophia")
     with pytest.raises(PluginError, match=r"lost-optim 1\.0 .* has no attribute 'Other'"):
         optreg.get("lost/other")
@@ -322,7 +324,7 @@ def test_a_class_that_is_no_optimizer_is_told_with_who_declared_it(site):
 def test_a_requirement_that_is_not_installed_is_told_with_what_to_install(site):
     requires = 'optreg.OptimizerSpec("kron", "not_there:Kron", "A summary.", requires=("numpy", "psgd-of-tomorrow"))'
     site.install("needy", "1.0", {"needy": "needy"}, {"needy": declaring(f"return [{requires}]")})
-    with pytest.raises(PluginError, match="needy/kron needs psgd-of-tomorrow.*pip install psgd-of-tomorrow"):
+    with pytest.raises(PluginError, match=r"needy/kron needs psgd-of-tomorrow.*pip install psgd-of-tomorrow"):
         optreg.create("needy/kron")
 
 

@@ -51,7 +51,7 @@ def test_names_are_bare_for_the_built_ins_and_come_first(installed):
 
 
 @pytest.mark.parametrize(
-    "pattern, expected",
+    ("pattern", "expected"),
     [
         ("adamw", ["adamw", "own/adamw"]),
         ("optreg/adam", ["adam"]),
@@ -96,7 +96,7 @@ def test_an_unknown_bare_name_says_who_offers_it(installed):
 
 
 @pytest.mark.parametrize(
-    "name, suggestion",
+    ("name", "suggestion"),
     [
         ("adamm", "'adam'"),
         ("sopia", "'acme/sophia' or 'own/sophia'"),
@@ -113,14 +113,16 @@ def test_a_misspelling_is_answered_with_what_was_meant(installed, name, suggesti
 
 
 def test_an_unknown_name_of_a_known_package_names_distribution_and_version(installed):
-    with pytest.raises(UnknownNameError, match=r"^acme-optim 1\.2 offers no optimizer 'lion'\. 'lion' is offered by optreg"):
+    with pytest.raises(
+        UnknownNameError, match=r"^acme-optim 1\.2 offers no optimizer 'lion'\. 'lion' is offered by optreg"
+    ):
         optreg.create("acme/lion")
 
 
 def test_a_name_of_another_kind_is_told(installed):
-    with pytest.raises(UnknownNameError, match="no built-in optimizer 'weight_decay'.* That name is a hook"):
+    with pytest.raises(UnknownNameError, match=r"no built-in optimizer 'weight_decay'.* That name is a hook"):
         optreg.create("weight_decay")
-    with pytest.raises(UnknownNameError, match="no built-in hook 'adam'.* That name is an optimizer"):
+    with pytest.raises(UnknownNameError, match=r"no built-in hook 'adam'.* That name is an optimizer"):
         optreg.create_hook("adam")
 
 

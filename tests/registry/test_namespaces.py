@@ -69,14 +69,16 @@ def test_the_allowlist_switches_the_other_namespaces_off(rivals, monkeypatch):
     monkeypatch.setenv("OPTREG_PLUGINS", " bystander , elsewhere")
     assert optreg.names("*/*") == [f"{name}" for name in optreg.names("optreg/*")] + ["bystander/calm"]
     assert status_of("acme") == {"disabled"}
-    with pytest.raises(PluginError, match="'acme/sophia' cannot be used: .* OPTREG_PLUGINS does not list"):
+    with pytest.raises(PluginError, match=r"'acme/sophia' cannot be used: .* OPTREG_PLUGINS does not list"):
         optreg.create("acme/sophia")
 
 
 def test_an_allowlist_that_wants_another_distribution_switches_the_namespace_off(site, monkeypatch):
     site.install_acme()
     monkeypatch.setenv("OPTREG_PLUGINS", "acme=acme-fork")
-    with pytest.raises(PluginError, match=r"acme-optim 1\.2 is switched off: OPTREG_PLUGINS wants 'acme' from 'acme-fork'"):
+    with pytest.raises(
+        PluginError, match=r"acme-optim 1\.2 is switched off: OPTREG_PLUGINS wants 'acme' from 'acme-fork'"
+    ):
         optreg.create("acme/sophia")
 
 

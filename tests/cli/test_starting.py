@@ -1,0 +1,60 @@
+"""The command in a process of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_its_libraries_the_command_says_what_to_install(site, missing):
+    # As if it were not installed: an import of this name fails as an import of a missing module does.
+    source = f'raise ModuleNotFoundError("No module named {missing!r}", name={missing!r})'
+    (site.path / f"{missing}.py").write_text(source)
+    result = site.optreg("list")
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"The optreg command needs {missing}, which the library does without: pip install 'optreg[cli]'\n"
+    )
+
+
+BREAKAGES = {
+    "missing": "import not_there",
+    "syntax": "def broken(:",
+    "exits": "raise SystemExit('goodbye')",
+    "stopped": "raise KeyboardInterrupt",
+    "none": "import optreg\n\n@optreg.hookimpl\ndef optreg_optimizers():\n    pass\n",
+}
+
+
+def test_the_command_starts_when_every_plugin_is_broken(site):
+    for name, source in BREAKAGES.items():
+        site.install(f"{name}-optim", "0.3", {name: f"{name}_optim"}, {f"{name}_optim": source})
+    for command, code in ((("list",), 0), (("plugins",), 0), (("doctor",), 1), (("info", "adam"), 0), (("--help",), 0)):
+        result = site.optreg(*command)
+        assert result.returncode == code, result.stderr
+        assert "Traceback" not in result.stderr
+    told = site.optreg("list").stderr
+    assert all(f"broken: {name}-optim 0.3 " in told for name in BREAKAGES)
+
+
+def test_five_hundred_packages_and_a_broken_one_are_listed(site):
+    site.install_many(500)
+    site.install("broken-optim", "0.3", {"broken": "broken_optim"}, {"broken_optim": "import not_there"})
+    result = site.optreg("list")
+    assert result.returncode == 0
+    assert sum(line.startswith("many-") for line in result.stdout.splitlines()) == 500
+    assert result.stderr.splitlines() == [
+        "broken: broken-optim 0.3 cannot be loaded: ModuleNotFoundError: No module named 'not_there' "
+        "(broken_optim.py, line 1)",
+        "The other packages are not affected; `optreg doctor` says more.",
+    ]
+
+
+def test_a_terminal_that_lacks_a_letter_shows_a_question_mark(site):
+    result = site.optreg("list", "--kind", "tasks", PYTHONIOENCODING="cp437")
+    assert result.returncode == 0, result.stderr
+    assert "8 ? 8 handwritten digits" in result.stdout
+
+
+def test_the_version_is_shown(site):
+    assert site.optreg("--version").stdout.startswith("optreg ")

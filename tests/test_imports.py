@@ -1,0 +1,119 @@
+"""Imports run one way, and ``import optreg`` brings nothing along."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import optreg
+
+ROOT = Path(optreg.__file__).parent
+
+ORDER = """
+    errors arrays schedules hyperparameters
+    declarations hookspecs builtins entry_points offers namespaces discovery lookup
+    config_reader registering provenance registry
+    targets gradients options encoding dictionaries
+    rule tracing states snapshots checkpoint_files deprecated backends passes
+    hook plan config checkpoints base optimizer serializers
+    hooks optimizers testing compare cli __init__ __main__
+""".split()  # noqa: SIM905 (to be read in lines)
+"""The modules and subpackages of optreg in the order of the data: each imports only what stands before it."""
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """What a file imports of optreg, inside functions, too, and for type checkers: ``registry``, ``hooks``, …"""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "optreg":
+            names = [f"optreg.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            names = [node.module or ""]
+        else:
+            continue
+        yield from (name.split(".")[1] for name in names if name.startswith("optreg."))
+        assert "optreg" not in names, f"{path} imports optreg itself, which is there for users"
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def unit_of(path: Path) -> str:
+    """The module or subpackage right below optreg that a file belongs to."""
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def test_the_order_lists_every_module():
+    assert {unit_of(path) for path in FILES} - set(ORDER) == set(), "say in ORDER where the new module belongs"
+    assert len(set(ORDER)) == len(ORDER)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_stands_before_it(path):
+    unit = unit_of(path)
+    for imported in imports_of(path):
+        if imported != unit:
+            assert imported in ORDER, f"{path.name} imports optreg.{imported}, which is no module but a public name"
+            assert ORDER.index(imported) < ORDER.index(unit), f"optreg.{unit} imports optreg.{imported}"
+
+
+def test_no_public_name_is_hidden_by_a_module():
+    modules = {unit_of(path) for path in FILES}
+    assert {name for name in optreg.__all__ if name in modules} == {"errors", "hyperparameters", "schedules"}
+
+
+def test_every_public_name_is_there():
+    for name in optreg.__all__:
+        assert getattr(optreg, name) is not None
+    assert set(dir(optreg)) == set(optreg.__all__)
+    with pytest.raises(AttributeError, match="module 'optreg' has no attribute 'adamw'"):
+        _ = optreg.adamw
+
+
+def test_the_lazy_names_are_those_that_type_checkers_see():
+    tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {
+        alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    lazy = dict.fromkeys(optreg._MODULES, "optreg") | optreg._HOME
+    assert seen == lazy
+
+
+def modules_after(code: str) -> set[str]:
+    """What a fresh Python has imported after running ``code``."""
+    program = f"import sys; before = set(sys.modules); {code}; print('\\n'.join(set(sys.modules) - before))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+def test_importing_optreg_imports_nothing_else_of_weight():
+    imported = modules_after("import optreg")
+    assert {name for name in imported if name.startswith("optreg")} == {"optreg"}
+    heavy = {"numpy", "attr", "attrs", "pluggy", "cupy", "click", "inspect", "importlib.metadata"}
+    assert imported & heavy == set()
+
+
+def test_declaring_needs_no_numpy_and_no_registry():
+    imported = modules_after("import optreg; optreg.hookimpl; optreg.OptimizerSpec('x', 'a:B', 'c')")
+    assert imported & {"numpy", "optreg.registry", "optreg.optimizer", "optreg.lookup"} == set()
+
+
+def test_listing_names_needs_no_numpy_and_no_implementation():
+    imported = modules_after("from optreg.cli import listing; import optreg; optreg.names(); optreg.plugins()")
+    assert imported & {"numpy", "matplotlib", "sklearn", "rich", "optreg.hyperparameters", "optreg.optimizer"} == set()
+    assert not any(name.startswith(("optreg.optimizers.", "optreg.hooks.", "optreg.compare")) for name in imported)
+
+
+def test_making_one_optimizer_imports_no_other_family():
+    imported = modules_after("import optreg; optreg.create('sgd')")
+    families = {name for name in imported if name.startswith(("optreg.optimizers.", "optreg.hooks."))}
+    assert families == {"optreg.optimizers.sgd"}
+    assert imported & {"importlib.metadata", "cupy", "click", "matplotlib"} == set()
