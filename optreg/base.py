@@ -10,9 +10,10 @@ import numpy as np
 from optreg import deprecated, registry
 from optreg.arrays import device_of
 from optreg.config import config_of
+from optreg.copying import Copied
 from optreg.errors import NameTakenError, NotSetUpError, UnknownKeyError, did_you_mean
 from optreg.gradients import assign_gradients
-from optreg.hook import name_of_hook, timing_of
+from optreg.hook import Hook, name_of_hook, timing_of
 from optreg.hyperparameters import holding
 from optreg.options import Options
 from optreg.passes import groups_at
@@ -20,7 +21,7 @@ from optreg.states import States, fill_slots
 from optreg.targets import as_target, check_parameter, named_parameters, uninitialized_names
 
 
-class Optimizer:
+class Optimizer(Copied):
     """The base of all optimizers: a target, a step count, states, and hooks.
 
     A subclass overrides :meth:`update`. If it needs the gradient at one point only, it is a
@@ -48,16 +49,9 @@ class Optimizer:
         self._options = Options(self, {})
         return self
 
-    def __reduce__(self) -> Any:
-        # attrs classes with slots would copy and pickle their fields only.
-        state = dict(vars(self))
-        for base in type(self).__mro__:
-            for slot in vars(base).get("__slots__", ()):
-                if slot != "__weakref__" and hasattr(self, slot):
-                    state[slot] = getattr(self, slot)
-        return _restored, (type(self), state)
-
     def __getattr__(self, name: str) -> Any:
+        if hasattr(type(self), name):  # a property that has raised an AttributeError: say which
+            return object.__getattribute__(self, name)
         if name == "target":
             raise NotSetUpError(
                 f"this {type(self).__name__} has no target yet: call setup(target) first, with the parameters"
@@ -84,12 +78,18 @@ class Optimizer:
         for name, parameter in named_parameters(target):
             check_parameter(name, parameter.data)
         self._check_options(self._options, target)
-        self.target = target
-        self.t = 0
-        self.epoch = 0
-        self._states = States()
-        self._hook_states = {}
-        self.prepare()
+        before = dict(vars(self))
+        try:
+            self.target = target
+            self.t = 0
+            self.epoch = 0
+            self._states = States()
+            self._hook_states = {}
+            self.prepare()
+        except BaseException:  # a subclass could not make its states
+            vars(self).clear()
+            vars(self).update(before)
+            raise
         return self
 
     @property
@@ -203,13 +203,13 @@ class Optimizer:
                 f"arguments ({', '.join(arguments)}) go with a hook's registered name, as in "
                 f"add_hook('weight_decay', rate=1e-4); give them to the hook itself"
             )
-        if not callable(hook):
+        if not callable(hook) or (isinstance(hook, type) and issubclass(hook, Hook)):
             raise TypeError(
                 f"a hook function must be callable with the optimizer, but {hook!r} is not; "
-                f"give a function, a Hook, or a registered name"
+                f"give a function, an instance of a Hook, or a registered name"
             )
         timing_of(hook)
-        name = name or name_of_hook(hook)
+        name = str(name or name_of_hook(hook))
         if name in self._hooks:
             raise NameTakenError(
                 f"the hook {name} already exists; remove it with remove_hook({name!r}), or give another name"
@@ -233,9 +233,12 @@ class Optimizer:
     def call_hooks(self) -> None:
         """Run the hooks that come before the update, in order."""
         self._require_target()
-        for hook in self._hooks.values():
-            if timing_of(hook) == "pre":
+        for hook in tuple(self._hooks.values()):  # a hook may add or remove hooks
+            if timing_of(hook) == "pre" and self._has_hook(hook):
                 hook(self)
+
+    def _has_hook(self, hook: Any) -> bool:
+        return any(each is hook for each in self._hooks.values())
 
     # What is written down
 
@@ -258,9 +261,9 @@ class Optimizer:
         """
         self._require_target()
         t, epoch = serializer("t", self.t), serializer("epoch", self.epoch)
+        t, epoch = (self.t if t is None else int(t)), (self.epoch if epoch is None else int(epoch))
         self._states.serialize(serializer)
-        self.t = self.t if t is None else int(t)
-        self.epoch = self.epoch if epoch is None else int(epoch)
+        self.t, self.epoch = t, epoch
 
     if not TYPE_CHECKING:  # a subclass may have a hyperparameter of such a name: weight_decay
         zero_grads = deprecated.zero_grads
@@ -268,10 +271,3 @@ class Optimizer:
         clip_grads = deprecated.clip_grads
         weight_decay = deprecated.weight_decay
         accumulate_grads = deprecated.accumulate_grads
-
-
-def _restored(cls: type[Optimizer], state: dict[str, Any]) -> Optimizer:
-    optimizer: Optimizer = cls.__new__(cls)
-    for name, value in state.items():
-        object.__setattr__(optimizer, name, value)
-    return optimizer

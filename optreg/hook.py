@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+from optreg.copying import Copied
 from optreg.errors import OptregError
 from optreg.hyperparameters import values_of
 from optreg.passes import hook_states, prepare_pass
@@ -12,7 +13,7 @@ from optreg.states import States
 from optreg.targets import named_parameters
 
 
-class Hook:
+class Hook(Copied):
     """A hook that is a rule, or that overrides ``__call__(optimizer)``.
 
     Any other callable that takes the optimizer is a hook as well; this class adds rules, slots and schedules.
