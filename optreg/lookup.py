@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import reduce
 from importlib import import_module, invalidate_caches
+from threading import Lock
 from typing import Any
 
 from optreg.declarations import TargetSpec, is_reference
@@ -17,12 +18,15 @@ from optreg.errors import PluginError, UnknownNameError, did_you_mean
 from optreg.offers import BUILTIN, Offer, Plugin, cause
 
 _current: list[Discovery] = []
+_beginning = Lock()
 
 
 def discovery() -> Discovery:
     """What is known at present: the process's own, or that of the innermost :func:`temporary`."""
     if not _current:
-        _current.append(Discovery())
+        with _beginning:
+            if not _current:
+                _current.append(Discovery())
     return _current[-1]
 
 

@@ -146,7 +146,7 @@ def task(name: str) -> type[Any]:
 
 def adapt_target(value: object) -> Any:
     """Make a target of an object that some package has an adapter for; None if none has."""
-    if type(value).__module__ == "builtins":  # a dict of arrays should not make anybody read entry points
+    if type(value).__module__ in ("builtins", "collections"):  # for a dict of arrays no entry point is read
         return None
     offer = lookup.adapter(value)
     return None if offer is None else lookup.implementation(offer)(value)

@@ -114,6 +114,16 @@ def test_a_stopped_import_is_tried_again_when_the_package_itself_is_asked_for(si
     assert info_of("slow").status == "ok"
 
 
+def test_a_declaration_that_is_stopped_is_asked_for_again(site, monkeypatch):
+    source = declaring(f"if sys.ready is False: raise KeyboardInterrupt\n    return [{spec('sophia')}]")
+    site.install_acme()
+    site.install("slow-optim", "1.0", {"slow": "slow_optim"}, {"slow_optim": "import sys\n" + source})
+    monkeypatch.setattr(sys, "ready", False, raising=False)
+    assert "stopped by the user" in info_of("slow").error
+    monkeypatch.setattr(sys, "ready", True)
+    assert optreg.create("slow/sophia").lr == 0.1
+
+
 WRONG_RETURNS = {
     "None": (declaring("pass"), r"returns None \(is a return missing\?\) from optreg_optimizers\(\)"),
     "a text": (declaring("return 'sophia'"), "returns a value of type str .* instead of a list of OptimizerSpec"),
