@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from optreg import registry
+from optreg.encoding import config_of_schedule
 from optreg.errors import ConfigError
 from optreg.hook import name_of_hook
 from optreg.hyperparameters import signature, values_of
@@ -16,43 +17,53 @@ from optreg.schedules import Schedule
 
 def config_of(optimizer: Any) -> dict[str, Any]:
     """The optimizer as plain data that ``optreg.create`` reads back; see ``Optimizer.config``."""
-    config = {"name": _registered_name(optimizer, "optimizer"), **_plain_values(optimizer)}
+    config = _config(optimizer, "the optimizer", type(optimizer).__name__, ("name", "hooks", "options"))
     if optimizer._hooks:
         config["hooks"] = [_hook_config(name, hook) for name, hook in optimizer._hooks.items()]
     if optimizer.options:
-        config["options"] = {
-            pattern: {name: plain(value, f"options[{pattern!r}][{name!r}]") for name, value in overrides.items()}
-            for pattern, overrides in optimizer.options.items()
-        }
+        config["options"] = plain(optimizer.options, "options")
     return config
 
 
 def _hook_config(name: str, hook: Any) -> dict[str, Any]:
-    registered = _registered_name(hook, f"hook {name!r}")
-    config = {"name": registered, **_plain_values(hook)}
+    config = _config(hook, f"the hook {name!r}", name_of_hook(hook), ("name", "as"))
     # A hook that was added by its registered name is known to the optimizer by that name.
-    return config if name == registered else {**config, "as": name}
+    return config if name == config["name"] else {**config, "as": name}
 
 
-def _registered_name(thing: Any, what: str) -> str:
-    cls = type(thing)
-    name = registry.name_of(cls)
+def _config(thing: Any, what: str, described: str, reserved: tuple[str, ...]) -> dict[str, Any]:
+    name = registered_name(thing)
     if name is None:
-        described = name_of_hook(thing) if what != "optimizer" else cls.__qualname__
         raise ConfigError(
-            f"the {what} ({described}) has no registered name to be written down by; "
+            f"{what} ({described}) has no registered name to be written down by; "
             f"give it one with optreg.register('namespace/name', ...)"
         )
-    return name
+    values = _plain_values(thing)
+    for word in reserved:
+        if word in values:
+            raise ConfigError(
+                f"{what} ({name}) has an argument {word!r}, which means something else in a configuration; rename it"
+            )
+    return {"name": name, **values}
+
+
+def registered_name(thing: Any) -> str | None:
+    """The name by which the registry makes an optimizer or hook like this one; None if it knows none."""
+    return registry.name_of(thing) or registry.name_of(type(thing))
 
 
 def _plain_values(owner: Any) -> dict[str, Any]:
-    fields = signature(type(owner)).fields
-    return {
-        name: plain(value, f"{type(owner).__name__}.{name}")
-        for name, value in values_of(owner).items()
-        if not (callable(value) and value is fields[name].default)  # a default that is a function goes without saying
-    }
+    values = values_of(owner)
+    written = {}
+    for name, each in signature(type(owner)).fields.items():
+        if name not in values:
+            raise ConfigError(
+                f"{type(owner).__name__} does not keep its argument {name!r} in an attribute of that name, "
+                f"so what it was cannot be written down"
+            )
+        if not (callable(values[name]) and values[name] is each.default):  # such a default goes without saying
+            written[name] = plain(values[name], f"{type(owner).__name__}.{name}")
+    return written
 
 
 def plain(value: Any, what: str) -> Any:
@@ -61,15 +72,16 @@ def plain(value: Any, what: str) -> Any:
     Raises:
         ConfigError: it cannot be, and ``what`` names it.
     """
+    if isinstance(value, np.generic):
+        value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, Schedule):
-        return value.config()
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Mapping):
-        return {str(key): plain(each, what) for key, each in value.items()}
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: plain(each, f"{what}[{key!r}]") for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(each, what) for each in value]
+    config = config_of_schedule(value) if isinstance(value, Schedule) else None
+    if config is not None:
+        return config
     advice = "use one of optreg.schedules, which can be written down" if callable(value) else "use plain data"
     raise ConfigError(f"{what} is {value!r}, which cannot be written down as plain data; {advice}")

@@ -2,121 +2,158 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import random
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
 import numpy as np
 
-from optreg.config import plain
-from optreg.errors import CheckpointError, ConfigError, OptregError
-from optreg.hyperparameters import signature, values_of
+from optreg.encoding import decoded, encoded
+from optreg.errors import CheckpointError
+from optreg.hyperparameters import signature
 
-FUNCTION = "__function__"
-"""Marks a value that is a function: it is named, but not saved."""
+UNSAVED = "__unsaved__"
+"""Marks a value that is a function or another object: it is named, but not saved."""
 
 
 def snapshot(owner: Any) -> dict[str, Any]:
-    """What :func:`restoration` needs to give an optimizer or hook of the same class the same values."""
-    extra = owner.get_extra_state() if callable(getattr(owner, "get_extra_state", None)) else None
-    return {
-        "hyperparameters": {name: written(value) for name, value in values_of(owner).items()},
-        "generators": {name: _encoded(generator.state) for name, generator in _generators(owner)},
-        "extra": _encoded(extra),
+    """What :func:`restoration` needs to give an optimizer or hook of the same class the same values.
+
+    Raises:
+        CheckpointError: its extra state cannot be saved without pickle.
+    """
+    cls = type(owner).__name__
+    saved: dict[str, Any] = {
+        "hyperparameters": {name: written(getattr(owner, name)) for name in _attributes(owner)},
+        "generators": {name: encoded(_state_of(generator), f"{cls}.{name}") for name, generator in _generators(owner)},
     }
+    if callable(getattr(owner, "get_extra_state", None)):
+        saved["extra"] = encoded(owner.get_extra_state(), f"what {cls}.get_extra_state() returns")
+    return saved
 
 
-def written(value: Any) -> Any:
-    """The value as plain data; one that cannot be is only named."""
-    try:
-        return plain(value, "")
-    except ConfigError:
-        return {FUNCTION: getattr(value, "__qualname__", None) or repr(value)}
-
-
-def read_back(owner: Any, name: str, value: Any, present: Any) -> Any:
-    """A hyperparameter's value from what :func:`written` gave, checked; ``present`` where it was only named.
+def restoration(owner: Any, saved: Mapping[str, Any]) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Two functions: one gives ``owner`` the saved values, all of which are checked now, and one the present ones.
 
     Raises:
-        CheckpointError: it was a function, and there is none now; or the class has no such hyperparameter.
-        HyperparameterError: it is out of the bounds that the class now has.
+        CheckpointError: they do not fit, or what is saved is damaged; other errors mean the same.
     """
-    fields = signature(type(owner)).fields
-    if name not in fields:
-        raise CheckpointError(f"{type(owner).__name__} has no hyperparameter {name}")
-    if isinstance(value, Mapping) and FUNCTION in value:
-        if present is None or isinstance(present, (bool, int, float, str)):
-            raise CheckpointError(
-                f"{name} was {value[FUNCTION]}, which cannot be saved, and is {present!r} now; set it before you load"
-            )
-        return present
-    return fields[name].checked(owner, value)
-
-
-def restoration(owner: Any, saved: Mapping[str, Any]) -> Callable[[], None]:
-    """A function that gives ``owner`` the saved values, all of which are checked now.
-
-    Raises:
-        CheckpointError: the values do not fit.
-    """
-    values = _checked_values(owner, saved["hyperparameters"])
+    values = _changed_values(owner, saved["hyperparameters"])
     generators = dict(_generators(owner))
     if generators.keys() != saved["generators"].keys():
         raise CheckpointError(
             f"the random generators are {', '.join(saved['generators']) or 'none'} in the file "
             f"and {', '.join(generators) or 'none'} here"
         )
+    positions = {name: decoded(code) for name, code in saved["generators"].items()}
+    for name, generator in generators.items():
+        _set_state(copy.deepcopy(generator), positions[name])
+    present = snapshot(owner)
+    if ("extra" in present) != ("extra" in saved):
+        raise CheckpointError(f"there is extra state {'here' if 'extra' in present else 'in the file'} only")
+    old_values = {name: getattr(owner, name) for name in values}
 
-    def restore() -> None:
-        for attribute, value in values.items():
-            object.__setattr__(owner, attribute, value)
+    def give(values: Mapping[str, Any], positions: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            object.__setattr__(owner, name, value)
         for name, generator in generators.items():
-            generator.state = _decoded(saved["generators"][name])
-        if saved["extra"] is not None:
-            owner.set_extra_state(_decoded(saved["extra"]))
+            _set_state(generator, positions[name])
+        if "extra" in extra:
+            owner.set_extra_state(decoded(extra["extra"]))
 
-    return restore
+    return (
+        partial(give, values, positions, saved),
+        partial(give, old_values, {name: decoded(code) for name, code in present["generators"].items()}, present),
+    )
 
 
-def _checked_values(owner: Any, saved: Mapping[str, Any]) -> dict[str, Any]:
-    fields = signature(type(owner)).fields
-    present = values_of(owner)
+def written(value: Any) -> Any:
+    """The value as JSON; one that cannot be is only named."""
     try:
-        return {
-            fields[name].attribute if name in fields else name: read_back(owner, name, value, present.get(name))
-            for name, value in saved.items()
-        }
-    except (OptregError, TypeError, ValueError) as error:
-        raise CheckpointError(str(error)) from error
+        return encoded(value, "")
+    except CheckpointError:
+        return {UNSAVED: str(getattr(value, "__qualname__", None) or repr(value))}
+
+
+def read_back(name: str, code: Any, present: Any) -> Any:
+    """The value of which :func:`written` gave ``code``; ``present`` where it was only named.
+
+    Raises:
+        CheckpointError: it was only named, and at present there is nothing of its kind.
+    """
+    if not (isinstance(code, Mapping) and UNSAVED in code):
+        return decoded(code)
+    if present is None or isinstance(present, (bool, int, float, str)):
+        raise CheckpointError(
+            f"{name} was {code[UNSAVED]}, which cannot be saved, and is {present!r} now; set it before you load"
+        )
+    return present
+
+
+def _attributes(owner: Any) -> list[str]:
+    """The attributes that keep what an owner was made with, its own class's arguments and those of its attrs bases."""
+    names = [each.attribute for each in signature(type(owner)).fields.values()]
+    if attrs.has(type(owner)):
+        names += [field.name for field in attrs.fields(type(owner)) if field.init]
+    return [name for name in dict.fromkeys(names) if hasattr(owner, name)]
+
+
+def _changed_values(owner: Any, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The saved values that differ from the present ones, checked together by the class's own validators."""
+    present = _attributes(owner)
+    changed = {}
+    for name, code in saved.items():
+        if name not in present:
+            raise CheckpointError(f"{type(owner).__name__} has no hyperparameter {name}")
+        value = getattr(owner, name)
+        # Compared as texts: 1, 1.0 and True are not the same, and NaN is.
+        if json.dumps(written(value)) != json.dumps(code):
+            new = read_back(name, code, value)
+            if new is not value:
+                changed[name] = new
+    if changed and attrs.has(type(owner)):
+        trial = copy.copy(owner)
+        for name, value in changed.items():
+            object.__setattr__(trial, name, value)
+        attrs.validate(trial)
+    return changed
+
+
+_GENERATORS = np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random
 
 
 def _generators(owner: Any) -> Iterator[tuple[str, Any]]:
-    """The bit generators of the ``numpy.random`` generators that an object holds, by attribute."""
+    """The random generators that an object holds, by attribute."""
     names = dict.fromkeys(vars(owner) if hasattr(owner, "__dict__") else ())
-    if attrs.has(type(owner)):
-        names |= dict.fromkeys(field.name for field in attrs.fields(type(owner)))
+    for base in type(owner).__mro__:
+        slots = vars(base).get("__slots__", ())
+        names |= dict.fromkeys((slots,) if isinstance(slots, str) else slots)
     for name in names:
         value = getattr(owner, name, None)
-        if isinstance(value, np.random.Generator):
-            yield name, value.bit_generator
-        elif isinstance(value, np.random.RandomState):
-            yield name, value._bit_generator
+        if isinstance(value, _GENERATORS) and not isinstance(value, random.SystemRandom):
+            yield name, value
 
 
-def _encoded(value: Any) -> Any:
-    """Plain data of nested dicts, in which arrays are marked lists."""
-    if isinstance(value, np.ndarray):
-        return {"__array__": value.tolist(), "dtype": str(value.dtype)}
-    if isinstance(value, Mapping):
-        return {key: _encoded(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_encoded(each) for each in value]
-    return value.item() if isinstance(value, np.generic) else value
+def _state_of(generator: Any) -> Any:
+    if isinstance(generator, random.Random):
+        return generator.getstate()
+    if isinstance(generator, np.random.RandomState):
+        return generator.get_state(legacy=False)
+    return _bits(generator).state
 
 
-def _decoded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        if "__array__" in value:
-            return np.array(value["__array__"], dtype=value["dtype"])
-        return {key: _decoded(each) for key, each in value.items()}
-    return [_decoded(each) for each in value] if isinstance(value, list) else value
+def _set_state(generator: Any, state: Any) -> None:
+    if isinstance(generator, random.Random):
+        generator.setstate(state)
+    elif isinstance(generator, np.random.RandomState):
+        generator.set_state(state)
+    else:
+        _bits(generator).state = state
+
+
+def _bits(generator: Any) -> Any:
+    return generator.bit_generator if isinstance(generator, np.random.Generator) else generator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,10 +51,9 @@ class States(dict[str, dict[str, Any]]):
         state: dict[str, Any] = {}
         owner.init_state(parameter, state)
         fill_slots(owner, parameter, state)
-        loaded = self.waiting.pop(name, None)
-        if loaded is not None:
-            check_fit(name, state, loaded)
-            fill(state, loaded)
+        if name in self.waiting:
+            check_fit(name, state, self.waiting[name])
+            fill(state, self.waiting.pop(name))
         return state
 
     def serialize(self, serializer: Any) -> None:
@@ -91,17 +90,32 @@ def fill_slots(owner: Any, parameter: Any, state: dict[str, Any]) -> None:
             state[slot] = zero_state(parameter.data)
 
 
-def misfits(state: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
-    """What keeps ``values`` from being filled into ``state``, one phrase for each key."""
+def misfits(state: Mapping[str, Any], values: Mapping[str, Any], *, exact: bool = False) -> list[str]:
+    """What keeps ``values`` from being filled into ``state``, one phrase for each key.
+
+    Args:
+        state: as it is at present; a value that is None takes anything.
+        values: by the same keys.
+        exact: dtypes must be the same; else, those that NumPy converts to each other will do.
+    """
     found = []
     for key in sorted(state.keys() | values.keys()):
         if key not in state:
             found.append(f"{key} is unexpected")
         elif key not in values:
             found.append(f"{key} is missing")
-        elif np.shape(values[key]) != np.shape(state[key]):
-            found.append(f"{key} has the shape {np.shape(values[key])} instead of {np.shape(state[key])}")
+        elif state[key] is not None and values[key] is not None:
+            found.extend(f"{key} {misfit}" for misfit in _misfits_of_value(state[key], values[key], exact))
     return found
+
+
+def _misfits_of_value(present: Any, value: Any, exact: bool) -> Iterator[str]:
+    if (is_array(present) or is_array(value)) and np.shape(value) != np.shape(present):
+        yield f"has the shape {np.shape(value)} instead of {np.shape(present)}"
+    elif is_array(present) and is_array(value):
+        new, old = value.dtype.newbyteorder("="), present.dtype.newbyteorder("=")
+        if new != old if exact else not np.can_cast(new, old, "same_kind"):
+            yield f"is of dtype {value.dtype} instead of {present.dtype}"
 
 
 def check_fit(name: str, state: Mapping[str, Any], values: Mapping[str, Any]) -> None:
@@ -112,9 +126,12 @@ def check_fit(name: str, state: Mapping[str, Any], values: Mapping[str, Any]) ->
 
 
 def fill(state: dict[str, Any], values: Mapping[str, Any]) -> None:
-    """Copy values into a state that they fit: arrays in place."""
+    """Put values into a state that they fit: arrays in place, and arrays for numbers as numbers."""
     for key, value in values.items():
-        if is_array(state[key]):
-            state[key][...] = moved_beside(value, state[key]) if is_array(value) else value
+        present = state[key]
+        if is_array(present) and value is not None:
+            present[...] = moved_beside(value, present) if is_array(value) else value
+        elif is_array(value) and isinstance(present, (bool, int, float, complex, np.generic)):
+            state[key] = value[()] if isinstance(present, np.generic) else value.item()
         else:
-            state[key] = type(state[key])(value)
+            state[key] = value

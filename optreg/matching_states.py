@@ -1,0 +1,126 @@
+"""How the states of a checkpoint fit the optimizer that is to load them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import attrs
+import numpy as np
+
+from optreg.arrays import is_array, zero_state
+from optreg.base import Optimizer
+from optreg.checkpoints import HOOKS, entries_of
+from optreg.dictionaries import DictionaryDeserializer
+from optreg.hook import prepare_hook_states
+from optreg.matching import Match
+from optreg.rule import has_rule, slots_of
+from optreg.states import States, fill, misfits
+from optreg.targets import named_parameters, uninitialized_names
+
+
+def match_counts(found: Match, optimizer: Any, entries: Mapping[str, Any]) -> None:
+    """Match ``t`` and ``epoch``."""
+    for key in ("t", "epoch"):
+        if key not in entries:
+            found.differ(f"{key} is missing", missing=True)
+            continue
+        count = np.asarray(entries[key])
+        if count.shape or count.dtype.kind not in "iu" or count < 0:
+            found.differ(f"{key} is {entries[key]!r}, which counts nothing")
+            continue
+        found.set(optimizer, key, int(count))
+
+
+@attrs.frozen(eq=False)
+class Kept:
+    """The states of an optimizer or of one of its hooks.
+
+    Attributes:
+        owner: the optimizer or hook.
+        states: its states.
+        prefix: what the names of its entries begin with.
+        what: what it is called in an error.
+    """
+
+    owner: Any
+    states: States
+    prefix: str = ""
+    what: str = ""
+
+
+def match_states(found: Match, optimizer: Any, entries: Mapping[str, Any], *, exact: bool) -> None:
+    """Match the states of the optimizer and of its hooks, and what its own ``serialize()`` adds to them."""
+    everything = [Kept(optimizer, optimizer._states)]
+    for name, states in prepare_hook_states(optimizer).items():
+        kept = Kept(optimizer._hooks[name], states, f"{HOOKS}/{name}/", f"hook {name}: ")
+        if exact or any(entry.startswith(kept.prefix) for entry in entries):  # a file of Chainer's knows no hooks
+            everything.append(kept)
+    used = {"t", "epoch"}
+    parameters = dict(named_parameters(optimizer.target))
+    for kept in everything:
+        used |= _match_states_of(found, kept, parameters, entries, exact=exact)
+    if type(optimizer).serialize is not Optimizer.serialize:
+        used |= _match_own_serialize(found, optimizer, entries, used)
+    _match_rest(
+        found,
+        everything,
+        uninitialized_names(optimizer.target),
+        {name: value for name, value in sorted(entries.items()) if name not in used},
+    )
+
+
+def _match_states_of(
+    found: Match, kept: Kept, parameters: Mapping[str, Any], entries: Mapping[str, Any], *, exact: bool
+) -> set[str]:
+    """Match the states of parameters that there are; returns the names of the entries that are theirs."""
+    on_demand = slots_of(type(kept.owner).rule).on_demand if has_rule(kept.owner) else ()
+    used = set()
+    for path, state in kept.states.items():
+        start = f"{kept.prefix}{path.strip('/')}/"
+        new = dict(state)
+        for slot in on_demand:  # the hyperparameters of the file say which there are
+            if start + slot not in entries:
+                new.pop(slot, None)
+            elif slot not in new:
+                new[slot] = zero_state(parameters[path].data)
+        values = {key: entries[start + key] for key in new if start + key in entries}
+        used |= {start + key for key in values}
+        for misfit in misfits(new, values, exact=exact):
+            found.differ(f"{kept.what}{path}: {misfit}", missing=not new.keys() <= values.keys())
+        found.steps.append((partial(_become, state, new, values), partial(_become, state, dict(state), {})))
+    return used
+
+
+def _become(state: dict[str, Any], new: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    for key in state.keys() - new.keys():
+        del state[key]
+    state.update(new)
+    fill(state, values)
+
+
+def _match_own_serialize(found: Match, optimizer: Any, entries: Mapping[str, Any], used: set[str]) -> set[str]:
+    """Match what a class that overrides ``serialize()`` reads; returns the names of what it adds."""
+    present = {name: value.copy() if is_array(value) else value for name, value in entries_of(optimizer).items()}
+    added = {name for name in present if name not in used and not name.startswith(f"{HOOKS}/")}
+    for name in sorted(added - entries.keys()):
+        found.differ(f"{name} is missing", missing=True)
+    new, old = DictionaryDeserializer(entries), DictionaryDeserializer(present)
+    found.steps.append((partial(optimizer.serialize, new), partial(optimizer.serialize, old)))
+    return added
+
+
+def _match_rest(found: Match, everything: list[Kept], coming: list[str] | None, rest: Mapping[str, Any]) -> None:
+    """Keep the states of parameters that are not initialized yet; nothing else should be left."""
+    waiting: dict[str, dict[str, dict[str, Any]]] = {kept.prefix: {} for kept in everything}
+    for name, value in rest.items():
+        kept = max((each for each in everything if name.startswith(each.prefix)), key=lambda each: len(each.prefix))
+        path, _, key = name.removeprefix(kept.prefix).rpartition("/")
+        path = f"/{path}"
+        if path not in kept.states and (coming is None or path in coming):
+            waiting[kept.prefix].setdefault(path, {})[key] = value
+        else:
+            found.differ(f"{kept.what}{path}: {key} is unexpected")
+    for kept in everything:
+        found.set(kept.states, "waiting", waiting[kept.prefix])
