@@ -46,6 +46,7 @@ class Discovery:
         self.manager.add_hookspecs(hookspecs)
         self._lock = RLock()
         self._installed: tuple[Plugin, ...] | None = None
+        self._holders: dict[int, str] = {}
         self.registered: list[tuple[Plugin, object]] = []
         self.builtin = Plugin(BUILTIN)
         self.take(self.builtin, builtins)
@@ -100,6 +101,7 @@ class Discovery:
         """Forget an object that was taken."""
         with self._lock:
             self.manager.unregister(holder)
+            del self._holders[id(holder)]
 
     def unknown_hooks(self, plugin: Plugin) -> list[str]:
         """The plugin's hook implementations that nobody calls, as problems. Certain once every plugin is loaded."""
@@ -127,7 +129,7 @@ class Discovery:
                     for implementation in self._implementations(hook_name, holder):
                         _note(plugin, hook_name, implementation)
             except BaseException:
-                self.manager.unregister(holder)
+                self.release(holder)
                 plugin.status = "unread"
                 plugin.problems.clear()
                 plugin.offers.clear()
@@ -136,9 +138,8 @@ class Discovery:
             plugin.status = "faulty" if plugin.problems else "ok"
 
     def _register(self, plugin: Plugin, holder: object) -> None:
-        other = self.manager.get_name(holder)
-        if other is not None:
-            raise PluginError(f"the same object is registered as {other!r} already")
+        if id(holder) in self._holders:
+            raise PluginError(f"the same object is registered as {self._holders[id(holder)]!r} already")
         name = plugin.namespace
         while self.manager.has_plugin(name):  # a namespace that register() adds to
             name += "+"
@@ -148,6 +149,7 @@ class Discovery:
             if self.manager.has_plugin(name):  # pluggy before 1.7 keeps half of a plugin that it refuses
                 self.manager.unregister(holder)
             raise
+        self._holders[id(holder)] = name
 
     def _implementations(self, hook_name: str, holder: object) -> list[pluggy.HookImpl]:
         caller: pluggy.HookCaller = getattr(self.manager.hook, hook_name)

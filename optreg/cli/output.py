@@ -17,37 +17,29 @@ _GAP = "  "
 _NARROWEST = 24
 
 
-def print_columns(headings: Sequence[str], rows: Iterable[Sequence[str]], wrapped: int = -1) -> None:
+def print_columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table without lines.
 
-    On a terminal, one column is wrapped to fit; in a pipe every row is one line and nothing is cut. (rich's tables
-    would take longer for 500 rows than all the rest of ``optreg list``.)
+    On a terminal, the last column is wrapped to fit; in a pipe every row is one line and nothing is cut. (rich's
+    tables would take as long for 500 rows as all the rest of ``optreg list``.)
 
     Args:
         headings: of the columns.
         rows: texts, as many as headings.
-        wrapped: which column may be wrapped.
     """
     rows = [tuple(headings), *(tuple(row) for row in rows)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(headings))]
-    wrapped %= len(headings)
     if sys.stdout.isatty():
-        others = sum(widths) - widths[wrapped] + len(_GAP) * (len(widths) - 1)
-        room = max(shutil.get_terminal_size().columns - others, _NARROWEST)
-        widths[wrapped] = min(widths[wrapped], room)
-    lines = [_line(cells, widths) for row in rows for cells in _wrapped(row, wrapped, widths[wrapped])]
-    heading_lines = len(list(_wrapped(rows[0], wrapped, widths[wrapped])))
-    click.echo("\n".join([*(click.style(line, bold=True) for line in lines[:heading_lines]), *lines[heading_lines:]]))
+        others = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+        widths[-1] = min(widths[-1], max(shutil.get_terminal_size().columns - others, _NARROWEST))
+    head, *body = [_line(cells, widths) for row in rows for cells in _wrapped(row, widths[-1])]
+    click.echo("\n".join([click.style(head, bold=True), *body]))
 
 
-def _wrapped(row: Sequence[str], column: int, width: int) -> Iterator[Sequence[str]]:
-    if len(row[column]) <= width:
-        yield row
-        return
-    for number, part in enumerate(textwrap.wrap(row[column], width)):
-        cells = list(row) if number == 0 else [""] * len(row)
-        cells[column] = part
-        yield cells
+def _wrapped(row: Sequence[str], width: int) -> Iterator[Sequence[str]]:
+    first, *rest = textwrap.wrap(row[-1], width) if len(row[-1]) > width else [row[-1]]
+    yield (*row[:-1], first)
+    yield from (("",) * (len(row) - 1) + (part,) for part in rest)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -50,8 +50,8 @@ def test_list_shows_every_optimizer_and_tells_on_stderr_what_is_broken(installed
 def test_list_takes_a_pattern(installed):
     result = run("list", "soph*")
     assert result.stdout.splitlines() == [
-        "NAME         SUMMARY              PACKAGE",
-        "acme/sophia  Second-order steps.  acme-optim 1.2",
+        "NAME         SUMMARY",
+        "acme/sophia  Second-order steps.",
     ]
 
 
@@ -72,7 +72,7 @@ def test_nothing_is_cut_or_wrapped_in_a_pipe(site):
     """
     site.install("wide", "1.0", {"wide": "wide"}, {"wide": declared})
     (line,) = run("list", "wide/*").stdout.splitlines()[1:]
-    assert line.startswith(f"wide/{'n' * 100}  {summary}")
+    assert line == f"wide/{'n' * 100}  {summary}".rstrip()
 
 
 @pytest.mark.parametrize("kind", ["hooks", "hook-sets", "backends", "targets", "tasks"])
@@ -83,7 +83,7 @@ def test_list_shows_the_other_kinds(site, kind):
 
 def test_list_of_all_says_the_kind_of_each(site):
     rows = [line.split() for line in run("list", "--kind", "all").stdout.splitlines()]
-    assert rows[0] == ["KIND", "NAME", "SUMMARY", "PACKAGE"]
+    assert rows[0] == ["KIND", "NAME", "SUMMARY"]
     assert {"optimizer", "hook", "backend", "task"} <= {row[0] for row in rows}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 
@@ -58,3 +60,15 @@ def test_a_terminal_that_lacks_a_letter_shows_a_question_mark(site):
 
 def test_the_version_is_shown(site):
     assert site.optreg("--version").stdout.startswith("optreg ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_on_a_terminal_the_last_column_is_wrapped_to_its_width(site):
+    site.install_acme()
+    program = "import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'optreg', 'list', 'adam*']) >> 8)"
+    result = site.run("-c", program, COLUMNS="40")
+    lines = result.stdout.replace("\r\n", "\n").splitlines()
+    shown = [line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in lines]
+    assert shown[0] == "NAME    SUMMARY"
+    assert max(len(line) for line in shown) <= 40
+    assert " ".join(" ".join(shown[1:]).split()).startswith("adam Averaged gradients, divided by the root of their")
