@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from optreg import registry
-from optreg.arrays import moved_beside
-from optreg.gradients import global_norm, zero_gradients
+from optreg.arrays import device_of, moved_beside, zeros_like
+from optreg.errors import GradientError
+from optreg.gradients import check_gradient, global_norm, zero_gradients
 from optreg.targets import named_parameters
 
 
@@ -37,15 +38,41 @@ def clip_grads(self: Any, maxnorm: float) -> None:
 def weight_decay(self: Any, decay: float) -> None:
     """Add the parameters, scaled by ``decay``, to their gradients. Deprecated: use WeightDecay."""
     _deprecated("weight_decay", "the hook WeightDecay")
-    registry.create_hook("weight_decay", rate=decay)(self)
+    hook = registry.create_hook("weight_decay", rate=decay)
+    _fill_cleared(self.target)
+    hook(self)
 
 
 def accumulate_grads(self: Any, grads: Iterable[Any]) -> None:
     """Add arrays, of any device, to the gradients. Deprecated: use ``addgrads()`` of the target.
 
     Args:
-        grads: one array for each parameter, in the order of the target's parameters.
+        grads: one array for each parameter, or None, in the order of the target's parameters.
+
+    Raises:
+        GradientError: an array does not fit its parameter, or there are too many or too few. Nothing was changed.
     """
     _deprecated("accumulate_grads", "target.addgrads()")
-    for (_, param), grad in zip(named_parameters(self.target), grads, strict=False):
-        param.grad += moved_beside(grad, param.grad)
+    parameters, grads = named_parameters(self.target), list(grads)
+    if len(grads) != len(parameters):
+        raise GradientError(
+            f"there are {len(grads)} gradients for {len(parameters)} parameters; give one for each, or None"
+        )
+    added = [
+        (name, param, moved_beside(grad, param.data))
+        for (name, param), grad in zip(parameters, grads, strict=True)
+        if grad is not None
+    ]
+    for name, param, grad in added:
+        check_gradient(name, param.data, grad, integers=True)
+    _fill_cleared(self.target)
+    for _, param, grad in added:
+        with device_of(param.grad):
+            param.grad += grad
+
+
+def _fill_cleared(target: Any) -> None:
+    """A gradient that is None counts as zeros."""
+    for _, param in named_parameters(target):
+        if param.grad is None:
+            param.grad = zeros_like(param.data)

@@ -13,8 +13,11 @@ class OptregError(Exception):
         return str(self.args[0]) if self.args else ""
 
 
-class NotSetUpError(OptregError, RuntimeError):
-    """An optimizer was asked for something that needs a target before ``setup(target)``."""
+class NotSetUpError(OptregError, RuntimeError, AttributeError):
+    """An optimizer was asked for something that needs a target before ``setup(target)``.
+
+    An AttributeError as well, so that ``hasattr(optimizer, "target")`` tells whether there is one.
+    """
 
 
 class TargetError(OptregError, TypeError):
@@ -68,8 +71,14 @@ class MissingKeyError(CheckpointError, KeyError):
 class SkipStep(Exception):  # noqa: N818 (a signal, as StopIteration is, not an error)
     """Raised by a hook to leave parameters and states as they are in this step.
 
-    The step still counts in ``t``. The hooks after the one that raised it do not run.
+    The step still counts in ``t``. The hooks after the one that raised it do not run. An optimizer with an ``update()``
+    of its own catches it around ``call_hooks()``.
     """
+
+    def __init__(
+        self, message: str = "a hook asked to skip this step, but after the update, or where nothing catches SkipStep"
+    ) -> None:
+        super().__init__(message)
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

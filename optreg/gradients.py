@@ -13,8 +13,8 @@ from optreg.errors import GradientError, did_you_mean
 from optreg.targets import ArrayTarget, all_parameters, children, described, leaves, named_parameters
 
 
-def check_gradient(name: str, data: Array, grad: Array) -> None:
-    """Raise a GradientError unless ``grad`` fits the parameter's array."""
+def check_gradient(name: str, data: Array, grad: Array, *, integers: bool = False) -> None:
+    """Raise a GradientError unless ``grad`` fits the parameter's array; ``integers`` will do where they are added."""
     if not is_array(grad):
         raise GradientError(f"the gradient of {name} is {described(grad)}; gradients are arrays, or None")
     if grad.shape != data.shape:
@@ -27,10 +27,26 @@ def check_gradient(name: str, data: Array, grad: Array) -> None:
             f"the gradient of {name} is a {type(grad).__module__} array, but the parameter is a "
             f"{type(data).__module__} array; move one to the other's device"
         )
-    if grad.dtype.kind not in "fc":
+    if grad.dtype.kind not in ("fciub" if integers else "fc"):
         raise GradientError(f"the gradient of {name} is of dtype {grad.dtype}; convert it to {data.dtype}")
     if grad.dtype.kind == "c" and data.dtype.kind != "c":
         raise GradientError(f"the gradient of {name} is complex, but the parameter is real; give its real part")
+
+
+def fit_gradients(parameters: Iterable[tuple[str, Any]]) -> None:
+    """Check every gradient that is there, and make those of complex parameters complex.
+
+    Raises:
+        GradientError: one does not fit its parameter. Nothing was changed.
+    """
+    real = []
+    for name, parameter in parameters:
+        if parameter.grad is not None:
+            check_gradient(name, parameter.data, parameter.grad)
+            if parameter.data.dtype.kind == "c" and parameter.grad.dtype.kind != "c":
+                real.append(parameter)
+    for parameter in real:
+        parameter.grad = parameter.grad.astype(parameter.data.dtype)
 
 
 def clear_gradients(target: Any) -> None:
@@ -104,15 +120,15 @@ def _usable_gradient(path: str, data: Array, grad: Any, taken: set[int]) -> Arra
 
 
 def changeable_gradients(parameters: Iterable[tuple[str, Any]]) -> list[Array]:
-    """Every gradient that is there; those that are read-only are replaced by copies first."""
-    found = []
+    """Every gradient that is there; those that are read-only or another parameter's as well become copies first."""
+    found: dict[int, Array] = {}
     for _, parameter in parameters:
         grad = parameter.grad
-        if isinstance(grad, np.ndarray) and not grad.flags.writeable:
+        if id(grad) in found or (isinstance(grad, np.ndarray) and not grad.flags.writeable):
             parameter.grad = grad = grad.copy()
         if grad is not None:
-            found.append(grad)
-    return found
+            found[id(grad)] = grad
+    return list(found.values())
 
 
 def global_norm(gradients: Iterable[Array | None]) -> float:

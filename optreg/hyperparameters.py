@@ -59,11 +59,22 @@ def _number_from(value: Any) -> Any:
     """Numbers of any library become Python's, so that they never decide an array's dtype; a mapping is a schedule."""
     if isinstance(value, (bool, np.bool_)):
         return value
-    if isinstance(value, (int, float, np.number)) or (isinstance(value, np.ndarray) and value.ndim == 0):
-        return float(value) if np.isrealobj(value) else value
+    if isinstance(value, (int, float)) or (getattr(value, "ndim", None) == 0 and hasattr(value, "__float__")):
+        return _float_from(value)
     if isinstance(value, Mapping) and "schedule" in value:
         return schedule_from_config(value)
     return value
+
+
+def _float_from(value: Any) -> Any:
+    if getattr(getattr(value, "dtype", None), "kind", None) == "c":
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    except (TypeError, ValueError):  # text, say
+        return value
 
 
 def _is_number(value: object) -> bool:
@@ -238,19 +249,30 @@ def values_of(owner: object) -> dict[str, Any]:
     }
 
 
-def values_at(owner: object, t: int, overrides: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
-    """What ``owner``'s attributes must become for step ``t``: overrides in place, schedules evaluated.
-
-    Empty where nothing differs from the attributes as they are, which is the usual case.
-    """
+def values_at(owner: object, t: int) -> dict[str, Any]:
+    """What ``owner``'s attributes that are schedules must become for step ``t``; usually nothing."""
     changed: dict[str, Any] = {}
-    for name, each in signature(type(owner)).fields.items():
-        value = overrides[name] if name in overrides else getattr(owner, each.attribute, None)
+    for each in signature(type(owner)).fields.values():
+        value = getattr(owner, each.attribute, None)
         if callable(value) and each.is_schedule(value):
             changed[each.attribute] = each.at(owner, value, t)
-        elif name in overrides:
-            changed[each.attribute] = value
     return changed
+
+
+def overrides_at(owner: object, t: int, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``owner``'s attributes must become for step ``t`` where overrides by name take their place."""
+    changed: dict[str, Any] = {}
+    for name, value in overrides.items():
+        each = hyperparameter(owner, name)
+        scheduled = callable(value) and each.is_schedule(value)
+        changed[each.attribute] = each.at(owner, value, t) if scheduled else value
+    return changed
+
+
+def hyperparameter(owner: object, name: str) -> Hyperparameter:
+    """A hyperparameter by name; one that ``__init__`` takes as a further keyword is what the attribute says."""
+    fields = signature(type(owner)).fields
+    return fields[name] if name in fields else Hyperparameter(name, name, getattr(owner, name, None), "", "", None)
 
 
 @contextmanager

@@ -10,13 +10,13 @@ import numpy as np
 from optreg.arrays import device_of, zeros_like
 from optreg.base import Optimizer
 from optreg.errors import GradientError, SkipStep
-from optreg.gradients import assign_gradients, check_gradient, clear_gradients, zero_gradients
+from optreg.gradients import assign_gradients, clear_gradients, fit_gradients, zero_gradients
 from optreg.hook import timing_of
 from optreg.hyperparameters import holding
 from optreg.passes import groups_at, prepare_pass, run_rule
 from optreg.plan import Plan, plan_hooks
 from optreg.rule import has_rule
-from optreg.targets import named_parameters
+from optreg.targets import check_parameter, described, named_parameters
 
 __all__ = ["GradientMethod", "Optimizer"]
 
@@ -60,10 +60,9 @@ class GradientMethod(Optimizer):
         """
         self._require_target()
         loss = None if lossfun is None else self._evaluate(lossfun, args, kwds)
+        self._check_new_parameters()
         self.reallocate_cleared_grads()
-        for name, parameter in named_parameters(self.target):
-            if parameter.grad is not None:
-                check_gradient(name, parameter.data, parameter.grad)
+        fit_gradients(named_parameters(self.target))
         plan = self._planned()
         try:
             fused = self._run_hooks_before(plan)
@@ -76,6 +75,11 @@ class GradientMethod(Optimizer):
         return loss
 
     def _evaluate(self, lossfun: Callable[..., Any], args: Any, kwds: Any) -> Any:
+        if not callable(lossfun):
+            raise TypeError(
+                f"update() takes a loss function, which it calls, but got {described(lossfun)}; where the gradients "
+                f"are there already, call update() without arguments"
+            )
         (clear_gradients if self._use_cleargrads else zero_gradients)(self.target)
         result = lossfun(*args, **kwds)
         if isinstance(result, tuple) and len(result) == 2:
@@ -90,6 +94,11 @@ class GradientMethod(Optimizer):
         result.backward()
         return result
 
+    def _check_new_parameters(self) -> None:
+        for name, parameter in named_parameters(self.target):
+            if name not in self._states:
+                check_parameter(name, parameter.data)
+
     def reallocate_cleared_grads(self) -> None:
         """Give parameters whose gradient is None one of zeros; called before the hooks and after each of them."""
         for _, parameter in named_parameters(self.target):
@@ -101,26 +110,15 @@ class GradientMethod(Optimizer):
     def call_hooks(self) -> None:
         """Run the hooks that come before the update, in order."""
         self._require_target()
-        for hook in self._hooks.values():
-            if timing_of(hook) == "pre":
+        for hook in tuple(self._hooks.values()):  # a hook may add or remove hooks
+            if timing_of(hook) == "pre" and self._has_hook(hook):
                 hook(self)
                 self.reallocate_cleared_grads()
 
-    def add_hook(self, hook: Any, name: str | None = None, **arguments: Any) -> None:
-        super().add_hook(hook, name, **arguments)
-        self._plan = None
-
-    add_hook.__doc__ = Optimizer.add_hook.__doc__
-
-    def remove_hook(self, name: str) -> None:
-        super().remove_hook(name)
-        self._plan = None
-
-    remove_hook.__doc__ = Optimizer.remove_hook.__doc__
-
     def _planned(self) -> Plan:
-        if self._plan is None:
-            self._plan = plan_hooks(self._hooks.values())
+        hooks = tuple(self._hooks.values())
+        if self._plan is None or list(map(id, hooks)) != list(map(id, self._plan.hooks)):
+            self._plan = plan_hooks(hooks)
         return self._plan
 
     def _run_hooks_before(self, plan: Plan) -> tuple[Any, ...]:
@@ -129,13 +127,16 @@ class GradientMethod(Optimizer):
             self.call_hooks()
             return ()
         self._run_stages(plan.before, self.t)
+        if self._overrides("prepare"):  # which comes after the hooks
+            self._run_stages([plan.fused], self.t)
+            return ()
         return plan.fused
 
     def _run_stages(self, stages: Sequence[Any], t: int) -> None:
         for stage in stages:
             if isinstance(stage, tuple):
-                prepare_pass(self, [(hook, t) for hook in stage]).run()
-            else:
+                prepare_pass(self, [(hook, t) for hook in stage if self._has_hook(hook)]).run()
+            elif self._has_hook(stage):
                 stage(self)
                 self.reallocate_cleared_grads()
 
@@ -143,9 +144,9 @@ class GradientMethod(Optimizer):
 
     def _update_parameters(self, before: tuple[Any, ...], after: tuple[Any, ...]) -> None:
         parameters = named_parameters(self.target)
-        hooks_before = [(hook, self.t) for hook in before]
+        hooks_before = [(hook, self.t) for hook in before if self._has_hook(hook)]
         t = self.t + 1
-        hooks_after = [(hook, t) for hook in after]
+        hooks_after = [(hook, t) for hook in after if self._has_hook(hook)]
         if all(self._runs_rule_on(parameter) for _, parameter in parameters):
             ready = prepare_pass(self, [*hooks_before, (self, t), *hooks_after] if parameters else [])
             self.t = t

@@ -6,8 +6,18 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from optreg.errors import ConfigError, PatternError
-from optreg.hyperparameters import NOTHING, signature
+from optreg.errors import ConfigError, PatternError, UnknownHyperparameterError
+from optreg.hyperparameters import NOTHING, Hyperparameter, hyperparameter, signature
+
+
+def _hyperparameter(owner: object, name: str) -> Hyperparameter:
+    found = hyperparameter(owner, name)
+    if not hasattr(owner, found.attribute):
+        raise UnknownHyperparameterError(
+            f"{type(owner).__name__} keeps {name!r} in no attribute of that name, so options cannot change it; "
+            f"set it for the whole optimizer"
+        )
+    return found
 
 
 class Options:
@@ -30,8 +40,7 @@ class Options:
         for pattern, overrides in patterns.items():
             known.check_names(type(owner), overrides)
             self.patterns[pattern] = {
-                name: known.fields[name].checked(owner, value) if name in known.fields else value
-                for name, value in overrides.items()
+                name: _hyperparameter(owner, name).checked(owner, value) for name, value in overrides.items()
             }
         self._by_path: dict[str, Mapping[str, Any]] = {}
 

@@ -12,8 +12,8 @@ import attrs
 from optreg.arrays import Array
 from optreg.backends import BoundRule, Tensor, current_backend
 from optreg.errors import HyperparameterError, OptregError
-from optreg.gradients import changeable_gradients, check_gradient
-from optreg.hyperparameters import NOTHING, holding, values_at
+from optreg.gradients import changeable_gradients, fit_gradients
+from optreg.hyperparameters import NOTHING, holding, overrides_at, values_at
 from optreg.rule import slots_of, traits_of, used_slots
 from optreg.states import States
 from optreg.targets import named_parameters
@@ -47,7 +47,7 @@ class Pass:
 def _holding_hooks(hooks: Sequence[tuple[Any, int, Mapping[str, Any]]]) -> Iterator[None]:
     with ExitStack() as stack:
         for hook, t, values in hooks:
-            hook.t = t
+            object.__setattr__(hook, "t", t)  # even where the class is frozen
             stack.enter_context(holding(hook, values))
         yield
 
@@ -57,17 +57,16 @@ def prepare_pass(optimizer: Any, timed: Sequence[tuple[Any, int]]) -> Pass:
 
     Args:
         optimizer: whose target, states and options count.
-        timed: the owners of the rules in their order, each with the ``t`` that its schedules and rule see.
+        timed: the owners of the rules in their order, each with the ``t`` that its rule sees.
 
     Raises:
         GradientError: a gradient does not fit its parameter.
         HyperparameterError: a schedule gives a value out of bounds.
     """
     parameters = [(name, each) for name, each in named_parameters(optimizer.target) if each.grad is not None]
-    for name, parameter in parameters:
-        check_gradient(name, parameter.data, parameter.grad)
+    fit_gradients(parameters)
     states = [_states_of(owner, optimizer, parameters) for owner, _ in timed]
-    hooks = [(owner, t, values_at(owner, t)) for owner, t in timed if owner is not optimizer]
+    hooks = [(owner, t, values_at(owner, step_of(owner, t))) for owner, t in timed if owner is not optimizer]
     own_t = next((t for owner, t in timed if owner is optimizer), None)
     groups = [(NOTHING, parameters)] if own_t is None else groups_at(optimizer, parameters, own_t)
     ready = []
@@ -117,8 +116,21 @@ def groups_at(
     optimizer: Any, parameters: Sequence[tuple[str, Any]], t: int
 ) -> list[tuple[Mapping[str, Any], list[tuple[str, Any]]]]:
     """The parameters in their order, in runs of equal hyperparameters, with what these are at step ``t``."""
+    if not parameters:
+        return []
     runs = [list(run) for _, run in groupby(parameters, lambda pair: id(optimizer._options.at(pair[0])))]
-    return [(values_at(optimizer, t, optimizer._options.at(run[0][0])), run) for run in runs]
+    own = values_at(optimizer, t)  # once a step, so that a schedule gives every parameter the same
+    values: dict[int, Mapping[str, Any]] = {id(NOTHING): own}
+    for run in runs:
+        overrides = optimizer._options.at(run[0][0])
+        if id(overrides) not in values:
+            values[id(overrides)] = own | overrides_at(optimizer, t, overrides)
+    return [(values[id(optimizer._options.at(run[0][0]))], run) for run in runs]
+
+
+def step_of(hook: Any, t: int) -> int:
+    """The step that is being made, on which schedules depend, when a hook sees the count ``t``."""
+    return t if getattr(hook, "timing", "pre") == "post" else t + 1
 
 
 def _states_of(owner: Any, optimizer: Any, parameters: Sequence[tuple[str, Any]]) -> States | None:

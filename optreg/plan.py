@@ -16,12 +16,14 @@ class Plan:
     """The hooks of a step in their order, as stages.
 
     Attributes:
+        hooks: all of them, as they were registered.
         before: what runs before the update: tuples of rule hooks that share a pass, and callables that run alone.
         fused: the last rule hooks before the update, in the pass of the optimizer's rule.
         fused_after: the first rule hooks after the update, in that pass as well.
         after: what runs after the update.
     """
 
+    hooks: tuple[Any, ...]
     before: tuple[Any, ...]
     fused: tuple[Any, ...]
     fused_after: tuple[Any, ...]
@@ -30,12 +32,12 @@ class Plan:
 
 def plan_hooks(hooks: Iterable[Any]) -> Plan:
     """Order the hooks into the fewest passes that keep what each of them sees."""
-    hooks = list(hooks)
+    hooks = tuple(hooks)
     before = _stages([hook for hook in hooks if timing_of(hook) == "pre"])
     after = _stages([hook for hook in hooks if timing_of(hook) == "post"])
     fused = before.pop() if before and isinstance(before[-1], tuple) else ()
     fused_after = after.pop(0) if after and isinstance(after[0], tuple) else ()
-    return Plan(tuple(before), fused, fused_after, tuple(after))
+    return Plan(hooks, tuple(before), fused, fused_after, tuple(after))
 
 
 def _stages(hooks: Sequence[Any]) -> list[Any]:

@@ -197,8 +197,8 @@ class OneCycle(Schedule):
     peak: float = _number()
     steps: int = _steps()
     warmup: float = attrs.field(default=0.3, validator=[_finite, attrs.validators.ge(0), attrs.validators.le(1)])
-    divisor: float = _number(25.0)
-    final_divisor: float = _number(1e4)
+    divisor: float = attrs.field(default=25.0, validator=[_finite, attrs.validators.gt(0)])
+    final_divisor: float = attrs.field(default=1e4, validator=[_finite, attrs.validators.gt(0)])
 
     def __call__(self, t: int) -> float:
         start = self.peak / self.divisor

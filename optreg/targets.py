@@ -93,6 +93,12 @@ class ArrayTarget:
     def __init__(self, arrays: Mapping[str, Any] | Sequence[Any]) -> None:
         self.arrays = arrays
         self._parameters: dict[str, Parameter] = {}
+        for path, container, key, leaf in leaves(arrays):
+            if container[key] is not leaf:
+                raise TargetError(
+                    f"{type(container).__name__} gives a new array for {path} at each access, so updates in place "
+                    f"would be lost; read the arrays into a dict, and give that"
+                )
         for _ in self.namedparams():  # so that a wrong mapping is found out here
             pass
 

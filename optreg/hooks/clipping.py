@@ -14,6 +14,7 @@ from optreg.errors import HyperparameterError
 from optreg.gradients import changeable_gradients, global_norm
 from optreg.hook import Hook
 from optreg.hyperparameters import holding, nonnegative, number, values_at
+from optreg.passes import step_of
 from optreg.targets import named_parameters
 
 
@@ -49,7 +50,7 @@ class GradientClipping(Hook):
                     stacklevel=2,
                 )
             return
-        with holding(self, values_at(self, opt.t)):
+        with holding(self, values_at(self, step_of(self, opt.t))):
             rate = self.threshold / norm if norm > 0 else 1.0
         if rate < 1:
             for grad in gradients:

@@ -12,6 +12,7 @@ from optreg.arrays import Array, array_module, device_of
 from optreg.gradients import changeable_gradients
 from optreg.hook import Hook
 from optreg.hyperparameters import holding, nonnegative, values_at
+from optreg.passes import step_of
 from optreg.targets import named_parameters
 
 
@@ -24,15 +25,15 @@ def exponential_decay_noise(xp: Any, shape: tuple[int, ...], dtype: Any, hook: A
         xp: ``numpy`` or ``cupy``, the module of the gradient.
         shape: the gradient's shape.
         dtype: the gradient's dtype; complex noise has independent real and imaginary parts.
-        hook: the :class:`GradientNoise`, with ``eta`` and a ``generator``.
+        hook: the :class:`GradientNoise`, with ``eta`` and a ``generator``; the global one serves a hook without.
         opt: the optimizer, whose ``t`` is the number of steps made.
 
     Returns:
         An array of ``shape`` and ``dtype``, on the current device.
     """
     std = np.sqrt(hook.eta / (1 + opt.t) ** 0.55)
-    generator = hook.generator
-    if xp is not np:
+    generator = getattr(hook, "generator", xp.random)
+    if xp is not np and isinstance(generator, np.random.Generator):
         # The state of a device's generator cannot be saved, so it is seeded anew from the one that can.
         generator = xp.random.default_rng(int(generator.integers(2**63)))
     if np.dtype(dtype).kind == "c":
@@ -79,7 +80,7 @@ class GradientNoise(Hook):
 
     def __call__(self, opt: Any) -> None:
         """Add noise to the gradients of the optimizer's target."""
-        with holding(self, values_at(self, opt.t)):
+        with holding(self, values_at(self, step_of(self, opt.t))):
             for grad in changeable_gradients(named_parameters(opt.target)):
                 with device_of(grad):
                     noise = self.noise_func(array_module(grad), grad.shape, grad.dtype, self, opt)
