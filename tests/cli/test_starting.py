@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
 
 import pytest
 
@@ -72,3 +74,27 @@ def test_on_a_terminal_the_last_column_is_wrapped_to_its_width(site):
     assert shown[0] == "NAME    SUMMARY"
     assert max(len(line) for line in shown) <= 40
     assert " ".join(" ".join(shown[1:]).split()).startswith("adam Averaged gradients, divided by the root of their")
+
+
+ENDLESS = """
+    import pathlib, signal, time
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    pathlib.Path(__file__).with_suffix(".started").touch()
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot be sent Ctrl-C")
+def test_an_endless_import_can_be_stopped_by_the_user_and_the_listing_goes_on(site):
+    site.install_acme()
+    site.install("endless-optim", "9.9", {"endless": "endless_optim"}, {"endless_optim": ENDLESS})
+    with site.start("-m", "optreg", "list") as process:
+        while not (site.path / "endless_optim.started").exists():
+            assert process.poll() is None, "it ended before the package was imported"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "acme/sophia" in output
+    assert "broken: endless-optim 9.9 cannot be loaded: KeyboardInterrupt: stopped by the user" in errors

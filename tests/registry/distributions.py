@@ -83,16 +83,22 @@ class Site:
             """
             self.install(f"many-{i}", f"1.{i}", {f"many-{i}": f"many_{i}"}, {f"many_{i}": source})
 
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a new Python that finds these distributions, and the optreg that is tested."""
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a new Python that finds these distributions, and the optreg that is tested."""
         paths = [str(self.path), str(Path(optreg.__file__).parents[1])]
-        return subprocess.run(
+        return subprocess.Popen(
             [sys.executable, *arguments],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run such a Python to its end."""
+        with self.start(*arguments, **environment) as process:
+            output, errors = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def optreg(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the command line in a new process."""
