@@ -68,6 +68,10 @@ class MissingKeyError(CheckpointError, KeyError):
     """A checkpoint lacks a value that the optimizer needs."""
 
 
+class UntraceableRuleError(OptregError, TypeError):
+    """A rule does something that cannot be compiled; the message names the line and says what to write instead."""
+
+
 class SkipStep(Exception):  # noqa: N818 (a signal, as StopIteration is, not an error)
     """Raised by a hook to leave parameters and states as they are in this step.
 

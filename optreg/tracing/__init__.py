@@ -1,0 +1,1 @@
+"""Run a rule once on symbols and get what it does: arrays, host scalars, statements and dtypes."""

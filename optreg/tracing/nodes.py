@@ -1,0 +1,92 @@
+"""What a traced rule is made of: values, each computed once from others, and the arrays they are stored to."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import attrs
+import numpy as np
+
+DType: TypeAlias = "np.dtype[Any]"
+
+
+@attrs.frozen(eq=False)
+class Load:
+    """The element of an input array as it was before the rule.
+
+    ``array`` is its position among the inputs; ``single`` says that it has one number for the whole tensor.
+    """
+
+    array: int
+    dtype: DType
+    single: bool
+
+
+@attrs.frozen(eq=False)
+class HostValue:
+    """A scalar of the host, rounded to ``dtype``; ``position`` is that among the scalars of the rule."""
+
+    position: int
+    dtype: DType
+    single: bool = True
+
+
+@attrs.frozen(eq=False)
+class Operation:
+    """An elementwise NumPy function of values, each of which is converted to the dtype it is given with.
+
+    Attributes:
+        function: the name of a ufunc, or "where", or "cast".
+        operands: values, already of the dtypes that the function's loop takes.
+        dtype: of the result.
+        single: it is the same for every element of the tensor.
+    """
+
+    function: str
+    operands: tuple[Any, ...]
+    dtype: DType
+    single: bool
+
+
+Value: TypeAlias = Load | HostValue | Operation
+
+
+def cast(value: Value, dtype: DType) -> Value:
+    """The value, converted to another dtype where it has not got it."""
+    if value.dtype == dtype:
+        return value
+    return Operation("cast", (value,), dtype, value.single)
+
+
+@attrs.frozen
+class Input:
+    """An array of a rule: ``param``, ``grad``, or a slot, by its name.
+
+    ``single``: it is one number for the whole tensor.
+    """
+
+    name: str
+    dtype: DType
+    single: bool = False
+
+
+@attrs.frozen
+class Rule:
+    """What a rule does, element by element.
+
+    Attributes:
+        inputs: the arrays, ``param`` and ``grad`` first.
+        scalars: Python expressions of ``self`` and ``np``, evaluated once a step on the host.
+        guards: such expressions with the truth that they must have for this trace to be right.
+        stores: the inputs that change, by position, with their new values in the inputs' dtypes.
+    """
+
+    inputs: tuple[Input, ...]
+    scalars: tuple[str, ...]
+    guards: tuple[tuple[str, bool], ...]
+    stores: tuple[tuple[int, Value], ...]
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """The names of the inputs that change."""
+        return frozenset(self.inputs[position].name for position, _ in self.stores)
