@@ -111,10 +111,20 @@ def _of_this_process(everything: list[Plugin]) -> Iterator[PluginInfo]:
         yield PluginInfo(namespace, distribution, its_version, "ok", None, _counts(together))
 
 
+def problems() -> list[str]:
+    """What is wrong with installed packages, a sentence for each that is broken, without reading all their metadata."""
+    everything = list(lookup.discovery().every())
+    return [error for plugin in everything if plugin.status != "disabled" if (error := _error(plugin)) is not None]
+
+
+def _error(plugin: Plugin) -> str | None:
+    clauses = [*plugin.problems, *lookup.discovery().unknown_hooks(plugin)]
+    return "; ".join(f"{plugin.origin} {clause}" for clause in clauses) or None
+
+
 def _of_claims(plugin: Plugin) -> Iterator[PluginInfo]:
-    problems = [*plugin.problems, *lookup.discovery().unknown_hooks(plugin)]
-    status = "faulty" if problems and plugin.status == "ok" else plugin.status
-    error = "; ".join(f"{plugin.origin} {problem}" for problem in problems) or None
+    error = _error(plugin)
+    status = "faulty" if error and plugin.status == "ok" else plugin.status
     for claim in plugin.claims:
         yield PluginInfo(plugin.namespace, claim.distribution, claim.version, status, error, _counts([plugin]))
 

@@ -11,12 +11,12 @@ from typing import Any
 import click
 
 from optreg import lookup, registry
-from optreg.cli.output import guarded_output
+from optreg.cli.output import looking_at_packages
 from optreg.declarations import KINDS
 from optreg.entry_points import ALLOWLIST, DISABLE, allowed_namespaces
 from optreg.errors import OptregError
 from optreg.offers import Offer, cause, version
-from optreg.provenance import PluginInfo, plugins
+from optreg.provenance import PluginInfo, plugins, problems
 
 
 @click.command()
@@ -27,10 +27,10 @@ def doctor() -> None:
     is broken; a note about something that is only missing or switched off does not count.
     """
     click.echo(f"optreg {version()}, NumPy {version_of('numpy')}, Python {platform.python_version()}")
-    with guarded_output():
+    with looking_at_packages():
         infos = plugins()
         checked = [(offer, _missing(offer)) for kind in KINDS for offer in lookup.offers(kind)]
-        broken = [*_broken_packages(infos), *_broken_names([offer for offer, missing in checked if not missing])]
+        broken = [*problems(), *_broken_names([offer for offer, missing in checked if not missing])]
         broken += _broken_settings()
     notes = [*_notes(infos), *(f"{offer.shown_name} needs {missing}" for offer, missing in checked if missing)]
     names = sum(not missing for _, missing in checked)
@@ -43,10 +43,6 @@ def doctor() -> None:
         click.echo("Everything else works. Upgrade or uninstall what is broken, or tell its authors.")
         raise SystemExit(1)
     click.secho("Nothing is broken.", fg="green")
-
-
-def _broken_packages(infos: list[PluginInfo]) -> list[str]:
-    return list(dict.fromkeys(info.error for info in infos if info.error and info.status != "disabled"))
 
 
 def _missing(offer: Offer) -> str:

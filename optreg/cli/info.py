@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from optreg import lookup, registry
-from optreg.cli.output import guarded_output, print_columns, print_json
+from optreg.cli.output import looking_at_packages, print_columns, print_json
 from optreg.hyperparameters import Hyperparameter, signature
 from optreg.offers import Offer
 from optreg.provenance import describe_optimizer, distribution_of, find_any
@@ -22,7 +22,7 @@ def info(name: str, as_json: bool) -> None:
 
     NAME is that of an optimizer, such as adamw or acme/sophia, or of a hook, hook set, backend, target or task.
     """
-    with guarded_output():
+    with looking_at_packages():
         offer = find_any(name)
         facts, hyperparameters = _facts(offer)
     if as_json:

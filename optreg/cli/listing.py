@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from optreg.cli.output import guarded_output, print_columns, print_json, warn_of_broken
+from optreg.cli.output import looking_at_packages, print_columns, print_json, warn_of_broken
 from optreg.declarations import KINDS
 from optreg.lookup import offers
 from optreg.offers import Offer
-from optreg.provenance import distribution_of, plugins
+from optreg.provenance import distribution_of, problems
 
 _PLURALS = {f"{kind}s".replace(" ", "-"): kind for kind in KINDS}
 
@@ -34,10 +34,10 @@ def list_names(pattern: str, kind: str, as_json: bool) -> None:
         optreg list "acme/*"          those of the package with the namespace acme
         optreg list --kind hooks      what can be added to an optimizer
     """
-    with guarded_output():
+    with looking_at_packages():
         kinds = _PLURALS.values() if kind == "all" else [_PLURALS[kind]]
         found = [offer for each in kinds for offer in offers(each, pattern)]
-        infos = plugins()
+        broken = problems()
     if as_json:
         print_json([_as_dict(offer) for offer in found])
     elif found:
@@ -50,7 +50,7 @@ def list_names(pattern: str, kind: str, as_json: bool) -> None:
         print_columns(headings, rows)
     else:
         click.echo(f"No name matches {pattern!r}; `optreg list` shows them all.", err=True)
-    warn_of_broken(infos)
+    warn_of_broken(broken)
 
 
 def _as_dict(offer: Offer) -> dict[str, object]:

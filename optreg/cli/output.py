@@ -11,8 +11,6 @@ from typing import Any
 
 import click
 
-from optreg.provenance import PluginInfo
-
 _GAP = "  "
 _NARROWEST = 24
 
@@ -54,17 +52,25 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def guarded_output() -> Iterator[None]:
-    """Send what packages print while they are imported to standard error, so that it can't spoil JSON."""
-    with redirect_stdout(sys.stderr):
-        yield
+def looking_at_packages() -> Iterator[None]:
+    """Import packages without side effects on the command.
+
+    What they print goes to standard error, where it can't spoil JSON; and a look at 500 packages that were never
+    imported before should not write 500 files beside them, which takes longer than the look itself.
+    """
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
-def warn_of_broken(infos: Iterable[PluginInfo]) -> None:
+def warn_of_broken(problems: Iterable[str]) -> None:
     """Say on standard error which packages are broken, and what to do."""
-    sentences = dict.fromkeys(info.error for info in infos if info.error and info.status != "disabled")
-    if not sentences:
-        return
+    sentences = [f"broken: {problem}" for problem in problems]
     for sentence in sentences:
-        click.secho(f"broken: {sentence}", fg="red", err=True)
-    click.echo("The other packages are not affected; `optreg doctor` says more.", err=True)
+        click.secho(sentence, fg="red", err=True)
+    if sentences:
+        click.echo("The other packages are not affected; `optreg doctor` says more.", err=True)

@@ -6,7 +6,7 @@ import attrs
 import click
 
 from optreg import provenance
-from optreg.cli.output import guarded_output, print_columns, print_json, warn_of_broken
+from optreg.cli.output import looking_at_packages, print_columns, print_json, warn_of_broken
 from optreg.provenance import PluginInfo
 
 
@@ -18,8 +18,8 @@ def plugins(as_json: bool) -> None:
     A package's NAMESPACE is the first part of its names, as in acme/sophia. Its STATUS is ok; faulty, if a part of
     what it offers cannot be used; broken, conflict (two packages claim the namespace) or disabled, if nothing can.
     """
-    with guarded_output():
-        infos = provenance.plugins()
+    with looking_at_packages():
+        infos, broken = provenance.plugins(), provenance.problems()
     if as_json:
         print_json([attrs.asdict(info) for info in infos])
         return
@@ -27,7 +27,7 @@ def plugins(as_json: bool) -> None:
         ["NAMESPACE", "PACKAGE", "STATUS", "OFFERS"],
         [[info.namespace, f"{info.distribution} {info.version}", info.status, _offers(info)] for info in infos],
     )
-    warn_of_broken(infos)
+    warn_of_broken(broken)
 
 
 def _offers(info: PluginInfo) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from optreg.cli.output import guarded_output
+from optreg.cli.output import looking_at_packages
 from optreg.provenance import explain
 
 
@@ -15,7 +15,7 @@ def why(name: str) -> None:
 
     The exit status is 1 if it means nothing.
     """
-    with guarded_output():
+    with looking_at_packages():
         sentences, means_something = explain(name)
     click.echo("\n".join(sentences))
     if not means_something:
