@@ -49,7 +49,8 @@ def contents_of(optimizer: Any) -> dict[str, np.ndarray[Any, Any]]:
     arrays = DictionarySerializer({METADATA: np.frombuffer(json.dumps(metadata).encode(), np.uint8)})
     for name, value in entries.items():
         # Numbers are arrays as well, for those who read the file without optreg.
-        if is_array(value) or isinstance(value, (int, float, complex, np.number, np.bool_)):
+        is_number = isinstance(value, (int, float, complex, np.number, np.bool_))
+        if is_array(value) or (is_number and not np.asarray(value).dtype.hasobject):
             arrays(name, value)
     return arrays.target
 

@@ -1,0 +1,125 @@
+"""A small problem to run optimizers on, and everything that an optimizer holds, as something to compare."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import optreg
+
+FORMATS = ("npz", "safetensors")
+
+
+def new_parameters(dtype="float64"):
+    """Parameters of many kinds: nested, without axes, empty, strided, in Fortran's order."""
+    rng = np.random.default_rng(0)
+
+    def normal(*shape):
+        values = rng.normal(size=shape)
+        if np.dtype(dtype).kind == "c":
+            values = values + 1j * rng.normal(size=shape)
+        return np.asarray(values).astype(dtype)
+
+    return {
+        "l1": {"W": normal(4, 3), "b": normal(3)},
+        "scale": normal(),
+        "empty": normal(0, 2),
+        "strided": normal(6, 6)[::2, ::3],
+        "fortran": np.asfortranarray(normal(3, 2)),
+    }
+
+
+def gradients_of(optimizer):
+    """Gradients that depend on the step and, a little, on the parameters, with exact zeros among them."""
+    rng = np.random.default_rng([optimizer.t, 5])
+    gradients = {}
+    for name, parameter in optimizer.target.namedparams():
+        if parameter.data is None:
+            continue
+        data = parameter.data
+        noise = rng.normal(size=data.shape) * (rng.random(data.shape) > 0.2)
+        gradients[name] = (noise + 0.1 * data).astype(data.dtype)
+    return gradients
+
+
+def run(optimizer, steps):
+    """Make steps, with an epoch after every third."""
+    for _ in range(steps):
+        optimizer.apply_gradients(gradients_of(optimizer))
+        if optimizer.t % 3 == 0:
+            optimizer.new_epoch()
+    return optimizer
+
+
+def copied(tree):
+    """Copies of nested arrays that keep their memory order and strides."""
+    if isinstance(tree, dict):
+        return {key: copied(each) for key, each in tree.items()}
+    return tree if tree is None else np.copy(tree, order="K")
+
+
+def assert_resumes(make, path, *, before, after, parameters=None):
+    """Save after some steps, load into a new optimizer, and compare with a run that nothing interrupts."""
+    parameters = new_parameters() if parameters is None else parameters
+    unbroken = run(make().setup(copied(parameters)), before)
+    optreg.save(path, unbroken)
+
+    resumed = make().setup(copied(unbroken.target.arrays))
+    optreg.load(path, resumed)
+    assert_same(resumed, unbroken)
+
+    run(unbroken, after)
+    run(resumed, after)
+    assert_same(resumed, unbroken)
+
+
+def assert_same(one, other):
+    """Every bit of the parameters, states, counts, hyperparameters, options, hooks and generators is the same."""
+    assert contents(one) == contents(other)
+
+
+def contents(thing: Any, seen: set[int] | None = None) -> Any:
+    """Everything that an object holds, however private, as text and tuples; what cannot be read stands for itself."""
+    seen = set() if seen is None else seen
+    if isinstance(thing, np.ndarray):
+        return "array", thing.dtype.str, thing.shape, thing.tobytes()
+    if isinstance(thing, np.generic):
+        return type(thing).__name__, thing.tobytes()
+    if isinstance(thing, np.random.Generator):
+        return contents(thing.bit_generator.state)
+    if isinstance(thing, np.random.BitGenerator):
+        return contents(thing.state)
+    if isinstance(thing, np.random.RandomState):
+        return contents(thing.get_state(legacy=False))
+    if isinstance(thing, random.SystemRandom):
+        return "no state"
+    if isinstance(thing, random.Random):
+        return thing.getstate()
+    if thing is None or isinstance(thing, (bool, int, float, complex, str, type)) or type(thing).__name__ == "function":
+        return type(thing).__name__, repr(thing)
+    if id(thing) in seen:
+        return "seen"
+    seen = seen | {id(thing)}
+    if isinstance(thing, Mapping):
+        # States are a dict with attributes.
+        items = [(contents(key, seen), contents(each, seen)) for key, each in thing.items()]
+        return type(thing).__name__, items, _attributes(thing, seen)
+    if isinstance(thing, (list, tuple, set, frozenset)):
+        return type(thing).__name__, [contents(each, seen) for each in thing]
+    return type(thing).__name__, _attributes(thing, seen)
+
+
+CACHES = {"_by_path", "_made_for", "_parameters", "_plan", "grad"}
+
+
+def _attributes(thing, seen):
+    names = dict.fromkeys(vars(thing) if hasattr(thing, "__dict__") else ())
+    for base in type(thing).__mro__:
+        names |= dict.fromkeys(vars(base).get("__slots__", ()))
+    # A hook's t is what the last pass left behind; the next pass sets it anew.
+    left_out = CACHES | {"t"} if isinstance(thing, optreg.Hook) else CACHES
+    names = [name for name in names if name not in left_out and not name.startswith("__") and hasattr(thing, name)]
+    return {name: contents(getattr(thing, name), seen) for name in names}
