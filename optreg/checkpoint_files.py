@@ -111,9 +111,9 @@ def _write_safetensors(file: IO[bytes], arrays: Arrays) -> None:
     safetensors = _safetensors()
     arrays = {name: array.astype(array.dtype.newbyteorder("<"), copy=False) for name, array in arrays.items()}
     complex_names = [name for name, array in arrays.items() if array.dtype.kind == "c"]
-    texts = {"complex": json.dumps(complex_names), "crc32": str(_checksum(arrays))}
+    text = json.dumps({"complex": complex_names, "crc32": _checksum(arrays)})
     try:
-        file.write(safetensors.numpy.save({name: _contiguous(each) for name, each in arrays.items()}, texts))
+        file.write(safetensors.numpy.save({name: _contiguous(each) for name, each in arrays.items()}, {"optreg": text}))
     except safetensors.SafetensorError as error:
         raise CheckpointError(
             f"a .safetensors file cannot hold this ({error}); save to an .npz file instead"
@@ -123,11 +123,11 @@ def _write_safetensors(file: IO[bytes], arrays: Arrays) -> None:
 def _read_safetensors(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     with _safetensors().safe_open(path, framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-        texts = file.metadata() or {}
-    for name in json.loads(texts.get("complex", "[]")):
+        text = json.loads((file.metadata() or {}).get("optreg", "{}"))
+    for name in text.get("complex", []):
         real = arrays[name]
         arrays[name] = real.view(np.result_type(real.dtype, np.complex64))[..., 0]
-    if texts.get("crc32") != str(_checksum(arrays)):
+    if text.get("crc32") != _checksum(arrays):
         raise ValueError("its checksum is missing or wrong")
     return arrays
 

@@ -112,7 +112,7 @@ def contents(thing: Any, seen: set[int] | None = None) -> Any:
     return type(thing).__name__, _attributes(thing, seen)
 
 
-CACHES = {"_by_path", "_made_for", "_parameters", "_plan", "grad"}
+CACHES = {"_by_path", "_made_for", "_parameters", "_plan", "_repeat", "grad"}
 
 
 def _attributes(thing, seen):
