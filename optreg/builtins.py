@@ -189,6 +189,9 @@ def optreg_backends() -> list[BackendSpec]:
         BackendSpec(
             "numpy", "optreg.backends.numpy:NumpyBackend", "Rules as they are written, in blocks that stay in cache."
         ),
+        BackendSpec(
+            "numba", "optreg.backends.numba:NumbaBackend", "Rules compiled to one loop over memory, on several threads."
+        ),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from optreg.copying import Copied
 from optreg.errors import OptregError
 from optreg.hyperparameters import values_of
-from optreg.passes import hook_states, prepare_pass
+from optreg.passes import hook_states, prepare_pass, run
 from optreg.rule import used_slots
 from optreg.states import States
 from optreg.targets import named_parameters
@@ -55,7 +55,7 @@ class Hook(Copied):
                 f"the hook {type(self).__name__} does nothing: "
                 f"give it a rule(self, param, grad), or __call__(self, opt)"
             )
-        prepare_pass(opt, [(self, opt.t)]).run()
+        run(prepare_pass(opt, [(self, opt.t)]))
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in values_of(self).items())

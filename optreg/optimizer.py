@@ -13,8 +13,9 @@ from optreg.errors import GradientError, SkipStep
 from optreg.gradients import assign_gradients, clear_gradients, fit_gradients, zero_gradients
 from optreg.hook import timing_of
 from optreg.hyperparameters import holding
-from optreg.passes import groups_at, prepare_pass, run_rule
+from optreg.passes import groups_at, prepare_pass, run, run_rule
 from optreg.plan import Plan, plan_hooks
+from optreg.repeat import Repeat
 from optreg.rule import has_rule
 from optreg.targets import check_parameter, described, named_parameters
 
@@ -36,6 +37,7 @@ class GradientMethod(Optimizer):
     changes_gradients: ClassVar[bool] = False
     _use_cleargrads: bool = False
     _plan: Plan | None = None
+    _repeat: Repeat | None = None
 
     def use_cleargrads(self, use: bool = True) -> None:
         """Have ``update(lossfun)`` set gradients to None before it calls ``lossfun``, rather than to zeros."""
@@ -60,10 +62,15 @@ class GradientMethod(Optimizer):
         """
         self._require_target()
         loss = None if lossfun is None else self._evaluate(lossfun, args, kwds)
+        plan = self._planned()
+        if self._repeat is not None:
+            if not plan.before and self._repeat.run(self):
+                self._run_stages(plan.after, self.t)
+                return loss
+            del self._repeat
         self._check_new_parameters()
         self.reallocate_cleared_grads()
         fit_gradients(named_parameters(self.target))
-        plan = self._planned()
         try:
             fused = self._run_hooks_before(plan)
         except SkipStep:
@@ -135,7 +142,7 @@ class GradientMethod(Optimizer):
     def _run_stages(self, stages: Sequence[Any], t: int) -> None:
         for stage in stages:
             if isinstance(stage, tuple):
-                prepare_pass(self, [(hook, t) for hook in stage if self._has_hook(hook)]).run()
+                run(prepare_pass(self, [(hook, t) for hook in stage if self._has_hook(hook)]))
             elif self._has_hook(stage):
                 stage(self)
                 self.reallocate_cleared_grads()
@@ -150,9 +157,11 @@ class GradientMethod(Optimizer):
         if all(self._runs_rule_on(parameter) for _, parameter in parameters):
             ready = prepare_pass(self, [*hooks_before, (self, t), *hooks_after] if parameters else [])
             self.t = t
-            ready.run()
+            prepared = run(ready)
+            if prepared is not None and self._may_repeat():
+                self._repeat = Repeat(ready, prepared)
             return
-        prepare_pass(self, hooks_before).run()
+        run(prepare_pass(self, hooks_before))
         groups = groups_at(self, parameters, t)
         self.t = t
         for values, members in groups:
@@ -160,7 +169,11 @@ class GradientMethod(Optimizer):
                 for name, parameter in members:
                     with device_of(parameter.data):
                         self.update_one(parameter, self._states[name])
-        prepare_pass(self, hooks_after).run()
+        run(prepare_pass(self, hooks_after))
+
+    def _may_repeat(self) -> bool:
+        """Whether nothing of a step is overridden, so that the pass is all there is to it."""
+        return not any(map(self._overrides, ("call_hooks", "prepare", "reallocate_cleared_grads")))
 
     def _runs_rule_on(self, parameter: Any) -> bool:
         """Whether the rule is all there is to the update of a parameter."""

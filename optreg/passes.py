@@ -2,57 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 import attrs
 
-from optreg.arrays import Array
-from optreg.backends import BoundRule, Tensor, current_backend
+from optreg.arrays import Array, compute_dtype
+from optreg.backends import current_backend
+from optreg.backends.work import BoundRule, Group, Repeatable, Tensor, Work
 from optreg.errors import HyperparameterError, OptregError
 from optreg.gradients import changeable_gradients, fit_gradients
 from optreg.hyperparameters import NOTHING, holding, overrides_at, values_at
-from optreg.rule import slots_of, traits_of, used_slots
+from optreg.rule import slots_of, used_slots
 from optreg.states import States
 from optreg.targets import named_parameters
+from optreg.tracing.nodes import Input
+from optreg.tracing.trace import traced
 
 
-@attrs.frozen
-class Pass:
-    """A pass, checked and ready: nothing that is wrong with its input can be found out while it runs.
-
-    Attributes:
-        optimizer: whose hyperparameters hold the values of each group while it runs.
-        hooks: the hooks among the owners of the rules, with the ``t`` and the values of this step.
-        groups: runs of tensors with equal hyperparameters, with what these are at this step, and the rules in the
-            order in which they see a tensor.
-    """
-
-    optimizer: Any
-    hooks: Sequence[tuple[Any, int, Mapping[str, Any]]]
-    groups: Sequence[tuple[Mapping[str, Any], Sequence[BoundRule], Sequence[Tensor]]]
-
-    def run(self) -> None:
-        """Change the arrays, in place."""
-        backend = current_backend()
-        with _holding_hooks(self.hooks):
-            for values, rules, tensors in self.groups:
-                with holding(self.optimizer, values):
-                    backend.run(rules, tensors)
+def run(work: Work) -> Repeatable | None:
+    """Change the arrays, in place, with the backend of the moment; returns what the backend can do again."""
+    return current_backend().run(work)
 
 
-@contextmanager
-def _holding_hooks(hooks: Sequence[tuple[Any, int, Mapping[str, Any]]]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for hook, t, values in hooks:
-            object.__setattr__(hook, "t", t)  # even where the class is frozen
-            stack.enter_context(holding(hook, values))
-        yield
-
-
-def prepare_pass(optimizer: Any, timed: Sequence[tuple[Any, int]]) -> Pass:
+def prepare_pass(optimizer: Any, timed: Sequence[tuple[Any, int]]) -> Work:
     """Make a pass ready over every parameter that has a gradient.
 
     Args:
@@ -69,31 +43,36 @@ def prepare_pass(optimizer: Any, timed: Sequence[tuple[Any, int]]) -> Pass:
     hooks = [(owner, t, values_at(owner, step_of(owner, t))) for owner, t in timed if owner is not optimizer]
     own_t = next((t for owner, t in timed if owner is optimizer), None)
     groups = [(NOTHING, parameters)] if own_t is None else groups_at(optimizer, parameters, own_t)
-    ready = []
-    with _holding_hooks(hooks):
-        for values, members in groups:
-            with holding(optimizer, values):
-                ready.append((values, *_rules_and_tensors([owner for owner, _ in timed], states, members)))
-    return Pass(optimizer, hooks, ready)
+    work = Work(optimizer, hooks, [])
+    owners = [owner for owner, _ in timed]
+    with work.hooks_held(), holding(optimizer, {} if own_t is None else {"t": own_t}):
+        ready = [_group(optimizer, values, owners, states, members) for values, members in groups if members]
+    return attrs.evolve(work, groups=ready)
 
 
-def _rules_and_tensors(
-    owners: Sequence[Any], states: Sequence[States | None], members: Sequence[tuple[str, Any]]
-) -> tuple[list[BoundRule], list[Tensor]]:
-    if not members:
-        return [], []
-    for owner, each in zip(owners, states, strict=True):
-        if each is not None:
-            _check_slots(owner, members[0][0], each[members[0][0]])
-    # A tensor with axes tells the slots that follow them from those that are one number.
-    like_name, like = max(members, key=lambda pair: pair[1].data.ndim)
-    rules = [
-        _bound(owner, like.data, {} if each is None else each[like_name])
-        for owner, each in zip(owners, states, strict=True)
-    ]
+def _group(
+    optimizer: Any,
+    values: Mapping[str, Any],
+    owners: Sequence[Any],
+    states: Sequence[States | None],
+    members: Sequence[tuple[str, Any]],
+) -> Group:
+    with holding(optimizer, values):
+        for owner, each in zip(owners, states, strict=True):
+            if each is not None:
+                _check_slots(owner, members[0][0], each[members[0][0]])
+        # A tensor with axes tells the slots that follow them from those that are one number.
+        like_name, like = max(members, key=lambda pair: pair[1].data.ndim)
+        rules = [
+            _bound(owner, like, {} if each is None else each[like_name])
+            for owner, each in zip(owners, states, strict=True)
+        ]
     if any(rule.changes_gradients for rule in rules):
         changeable_gradients(members)
-    return rules, [Tensor(name, each.data, each.grad, _slots(rules, name, states)) for name, each in members]
+    tensors = [
+        Tensor(name, parameter, [{} if each is None else each[name] for each in states]) for name, parameter in members
+    ]
+    return Group(values, rules, tensors)
 
 
 def _check_slots(owner: Any, name: str, state: Mapping[str, Any]) -> None:
@@ -105,11 +84,10 @@ def _check_slots(owner: Any, name: str, state: Mapping[str, Any]) -> None:
         )
 
 
-def run_rule(optimizer: Any, parameter: Any, state: Mapping[str, Any]) -> None:
+def run_rule(optimizer: Any, parameter: Any, state: dict[str, Any]) -> None:
     """Run the optimizer's rule on one parameter, with the hyperparameters as they are."""
-    rule = _bound(optimizer, parameter.data, state)
-    slots = [state.get(slot) for slot in slots_of(type(optimizer).rule).names]
-    current_backend().run([rule], [Tensor("", parameter.data, parameter.grad, [slots])])
+    group = Group(NOTHING, [_bound(optimizer, parameter, state)], [Tensor("", parameter, [state])])
+    run(Work(optimizer, [], [group]))
 
 
 def groups_at(
@@ -155,14 +133,24 @@ def hook_states(optimizer: Any, name: str, hook: Any, parameters: Sequence[tuple
     return states
 
 
-def _bound(owner: Any, like: Array, state: Mapping[str, Any]) -> BoundRule:
-    traits = traits_of(owner, like, state)
+def _bound(owner: Any, parameter: Any, state: Mapping[str, Any]) -> BoundRule:
     changes = bool(getattr(owner, "changes_gradients", False))
-    return BoundRule(owner, owner.rule, traits.elementwise, changes, traits.overwrites_gradient)
+    if getattr(owner, "elementwise", True) is False:
+        return BoundRule(owner, owner.rule, False, changes, not changes)
+    data, grad = parameter.data, parameter.grad
+    slots = [state.get(name) for name in slots_of(type(owner).rule).names]
+    rule = traced(
+        owner, (_input("param", data, data), _input("grad", grad, data), *_slot_inputs(owner, slots, data))
+    ).rule
+    # A rule that cannot be traced may write to the gradient in ways that nobody has seen.
+    writes = rule is None or "grad" in rule.changed
+    return BoundRule(owner, owner.rule, rule is not None, changes, writes and not changes)
 
 
-def _slots(rules: Sequence[BoundRule], name: str, states: Sequence[States | None]) -> list[list[Array | None]]:
-    return [
-        [None if each is None else each[name].get(slot) for slot in slots_of(type(rule.owner).rule).names]
-        for rule, each in zip(rules, states, strict=True)
-    ]
+def _slot_inputs(owner: Any, slots: Sequence[Array | None], data: Array) -> list[Input | None]:
+    names = slots_of(type(owner).rule).names
+    return [None if slot is None else _input(name, slot, data) for name, slot in zip(names, slots, strict=True)]
+
+
+def _input(name: str, array: Array, data: Array) -> Input:
+    return Input(name, compute_dtype(array.real.dtype), array.ndim == 0 and data.ndim > 0)

@@ -76,6 +76,14 @@ def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any, Any, Any]]:
             yield from leaves(child, child_path)
 
 
+def nested(node: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Every mapping and sequence inside of another, with that and its key there."""
+    for key, child in children(node) or ():
+        if children(child) is not None:
+            yield node, key, child
+            yield from nested(child)
+
+
 class ArrayTarget:
     """A nested mapping of arrays as a target. Arrays put into the mapping later are parameters from then on.
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from optreg.arrays import Array, compute_dtype, device_of, real_elements
-from optreg.backends import BoundRule, Tensor
+from optreg.backends.work import BoundRule, Group, Tensor, Work
 
 BLOCK = 16_384
 """Elements a block: the four arrays of Adam take 256 KiB in float32, and NumPy's temporaries as much again."""
@@ -25,25 +25,32 @@ class NumpyBackend:
 
     name = "numpy"
 
-    def run(self, rules: Sequence[BoundRule], tensors: Sequence[Tensor]) -> None:
-        """Run the rules, one after another, on every tensor."""
-        with np.errstate(all="ignore"):  # compiled kernels do not warn either; skip_nonfinite looks for the results
-            for tensor in tensors:
-                with device_of(tensor.data):
-                    calls = list(zip(rules, tensor.slots, strict=True))
-                    for elementwise, together in groupby(calls, lambda call: call[0].elementwise):
-                        (_run_blocks if elementwise else _run_whole)(list(together), tensor)
+    def run(self, work: Work) -> None:
+        """Run the rules of every group, one after another, on every tensor."""
+        # Compiled kernels do not warn either; skip_nonfinite looks at the results.
+        with np.errstate(all="ignore"), work.hooks_held():
+            for group in work.groups:
+                with work.held(group):
+                    for tensor in group.tensors:
+                        with device_of(tensor.parameter.data):
+                            _run_on(tensor, group)
 
 
-def _run_whole(calls: Sequence[Call], tensor: Tensor) -> None:
-    _run_at_once(calls, tensor.data, tensor.grad, [slots for _, slots in calls])
+def _run_on(tensor: Tensor, group: Group) -> None:
+    calls = list(zip(group.rules, tensor.slots(group.rules), strict=True))
+    data, grad = tensor.parameter.data, tensor.parameter.grad
+    for elementwise, run in groupby(calls, lambda call: call[0].elementwise):
+        together = list(run)
+        if elementwise:
+            _run_blocks(together, data, grad)
+        else:
+            _run_at_once(together, data, grad, [slots for _, slots in together])
 
 
-def _run_blocks(calls: Sequence[Call], tensor: Tensor) -> None:
-    data = tensor.data
+def _run_blocks(calls: Sequence[Call], data: Array, gradient: Array) -> None:
     if data.size == 0:
         return
-    param, grad = real_elements(data), real_elements(tensor.grad)
+    param, grad = real_elements(data), real_elements(gradient)
     slots = [[_real_slot(slot, data) for slot in each] for _, each in calls]
     one_block = param.size <= BLOCK or not isinstance(data, np.ndarray)
     if one_block or not _all_alike(param, grad, slots):

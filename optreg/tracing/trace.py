@@ -2,54 +2,110 @@
 
 from __future__ import annotations
 
-import copy
 import traceback
-from collections.abc import Sequence
-from types import CodeType
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import attrs
 import numpy as np
 
 from optreg.errors import UntraceableRuleError
+from optreg.rule import flags_of
 from optreg.tracing.nodes import Input, Load, Rule
-from optreg.tracing.scalars import Scalar
+from optreg.tracing.stand_in import check_unchanged, fingerprints, stand_in_for
 from optreg.tracing.symbols import Recording, Symbol
 
+Inputs = tuple[Input | None, ...]
+"""``param``, ``grad`` and the slots in the order of the rule's arguments; None for one that is not in use."""
 
-def trace(owner: Any, inputs: Sequence[Input | None]) -> Rule:
-    """Run the rule of an optimizer or hook on symbols.
 
-    Args:
-        owner: whose numeric attributes are scalars of the rule; their present values decide its branches.
-        inputs: ``param``, ``grad`` and the slots in the order of the rule's arguments; None for one not in use.
+@attrs.frozen(eq=False)
+class Traced:
+    """What is known of a rule, for as long as its branches on scalars are the same.
 
-    Returns:
-        What the rule does, element by element. It holds as long as its guards do.
+    Attributes:
+        rule: what it does, element by element; None if it cannot be traced.
+        error: why not.
+    """
+
+    rule: Rule | None
+    error: UntraceableRuleError | None
+    _guards: tuple[tuple[str, bool], ...]
+    _truths: Callable[..., tuple[bool, ...]]
+
+    def holds(self, owner: Any) -> bool:
+        """Whether the rule would take the same branches now."""
+        return not self._guards or self._truths(owner) == tuple(truth for _, truth in self._guards)
+
+
+_TRACED: WeakKeyDictionary[type, dict[Any, list[Traced]]] = WeakKeyDictionary()
+
+
+def traced(owner: Any, inputs: Inputs) -> Traced:
+    """What the rule of an optimizer or hook does with its present hyperparameters and ``t``, traced where it is new."""
+    of_class = _TRACED.setdefault(type(owner), {})
+    known = of_class.setdefault((type(owner).rule, flags_of(owner), inputs), [])
+    for each in known:
+        if each.holds(owner):
+            return each
+    found = _trace_twice(owner, inputs)
+    known.append(found)
+    return found
+
+
+def trace(owner: Any, inputs: Inputs) -> Rule:
+    """As :func:`traced`, for those that need a rule.
 
     Raises:
         UntraceableRuleError: the rule does something that cannot be compiled; the message names the line.
     """
-    recording = Recording()
+    found = traced(owner, inputs)
+    if found.rule is None:
+        raise found.error or UntraceableRuleError(f"the rule of {type(owner).__name__} cannot be compiled")
+    return found.rule
+
+
+def _trace_twice(owner: Any, inputs: Inputs) -> Traced:
+    """A rule that draws random numbers, or counts somewhere, is another one the second time."""
+    recording, error = Recording(), None
+    rule: Rule | None = None
+    try:
+        rule = _run(owner, inputs, recording)
+        again = _run(owner, inputs, Recording())
+        if (again.scalars, again.guards) != (rule.scalars, rule.guards):
+            rule, error = (
+                None,
+                UntraceableRuleError(
+                    f"the rule of {type(owner).__name__} gives other numbers each time it runs; "
+                    f"random numbers and counters cannot be compiled"
+                ),
+            )
+    except UntraceableRuleError as found:
+        rule, error = None, found
+    guards = tuple(recording.journal.guards.items())
+    return Traced(rule, error, guards, _function(f"bool({source})" for source, _ in guards))
+
+
+def _function(sources: Any) -> Callable[..., tuple[bool, ...]]:
+    text = "".join(f"{source}, " for source in sources)
+    function = eval(f"lambda self, np: ({text})" if text else "lambda self, np: ()")
+    return lambda owner: function(owner, np)
+
+
+def _run(owner: Any, inputs: Inputs, recording: Recording) -> Rule:
     used = [each for each in inputs if each is not None]
     loads = [Load(position, each.dtype, each.single) for position, each in enumerate(used)]
     symbols = {each.name: Symbol(recording, load) for each, load in zip(used, loads, strict=True)}
-    stand_in = copy.copy(owner)
-    numbers = _numbers(owner)
-    for name, value in numbers.items():
-        object.__setattr__(stand_in, name, _scalar(recording, f"self.{name}", value))
-    before = _attributes(stand_in)
-    rule = type(owner).rule
+    stand_in = stand_in_for(owner, recording.journal)
+    before = fingerprints(stand_in)
     try:
-        rule(stand_in, *(None if each is None else symbols[each.name] for each in inputs))
+        with np.errstate(all="ignore"):
+            type(owner).rule(stand_in, *(None if each is None else symbols[each.name] for each in inputs))
     except Exception as error:
-        raise UntraceableRuleError(_explained(owner, rule.__code__, error)) from error
-    changed = [name for name, value in _attributes(stand_in).items() if before.get(name, before) is not value]
-    if changed:
-        raise UntraceableRuleError(
-            f"the rule of {type(owner).__name__} changes self.{changed[0]}; a rule may change its arrays only: "
-            f"keep a number of each tensor in a slot"
-        )
+        raise UntraceableRuleError(_explained(owner, error)) from error
+    check_unchanged(owner, before, fingerprints(stand_in))
     stores = [
         (position, symbols[each.name].value)
         for position, (each, load) in enumerate(zip(used, loads, strict=True))
@@ -58,36 +114,11 @@ def trace(owner: Any, inputs: Sequence[Input | None]) -> Rule:
     return Rule(tuple(used), tuple(recording.scalars), tuple(recording.journal.guards.items()), tuple(stores))
 
 
-def _attributes(owner: Any) -> dict[str, Any]:
-    names = dict.fromkeys(vars(owner) if hasattr(owner, "__dict__") else ())
-    if attrs.has(type(owner)):
-        names |= dict.fromkeys(field.name for field in attrs.fields(type(owner)))
-    return {name: getattr(owner, name) for name in names if hasattr(owner, name)}
+_HERE = Path(__file__).parent
 
 
-def _numbers(owner: Any) -> dict[str, Any]:
-    found = {name: value for name, value in _attributes(owner).items() if _is_number(value) or _is_tuple(value)}
-    return {"t": owner.t, **found}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-
-
-def _is_tuple(value: object) -> bool:
-    return isinstance(value, tuple) and len(value) > 0 and all(map(_is_number, value))
-
-
-def _scalar(recording: Recording, source: str, value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple(Scalar(recording.journal, f"{source}[{i}]", each) for i, each in enumerate(value))
-    return Scalar(recording.journal, source, value)
-
-
-def _explained(owner: Any, code: CodeType, error: Exception) -> str:
+def _explained(owner: Any, error: Exception) -> str:
     """The error with the last line of the author's text that led to it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "optreg/tracing" not in frame.filename.replace("\\", "/")]
-    line = own[-1] if own else None
-    where = f"{line.filename}:{line.lineno}: {line.line}" if line else code.co_filename
-    return f"the rule of {type(owner).__name__} cannot be compiled: {error} ({where})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent != _HERE]
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
+    return f"the rule of {type(owner).__name__} cannot be compiled: {error}{where}"

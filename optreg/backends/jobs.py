@@ -1,0 +1,138 @@
+"""A job: tensors that one kernel call updates, with the tables that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import attrs
+import numpy as np
+
+from optreg.arrays import Array
+from optreg.backends.array_check import ALIGNED, CHECK_ARGUMENTS, CHECK_SOURCE, WRITEABLE
+from optreg.backends.kernel_cache import Compilation
+from optreg.backends.native import Kernel
+from optreg.backends.variants import Variant
+from optreg.backends.workers import WORKERS, thread_count
+
+CHUNK = 65_536
+"""Elements that a thread works on at a time."""
+ALONE = 262_144
+"""Elements that one thread does sooner than it could wake another."""
+
+CHECK = Compilation(CHECK_SOURCE, CHECK_ARGUMENTS)
+
+
+@attrs.define(eq=False)
+class Member:
+    """A tensor of a job: the parameter, the number of its group, and the states that hold its slots.
+
+    ``slots`` are pairs of a state and a key, in the order of the joined rule's inputs after ``param`` and ``grad``.
+    """
+
+    parameter: Any
+    group: int
+    slots: Sequence[tuple[dict[str, Any], str]]
+
+
+class Job:
+    """The tensors of one variant, and the tables of their addresses, sizes, groups and chunks.
+
+    Args:
+        variant: whose kernel is there.
+        members: of which at least one.
+        rows: the groups, by number, that have members.
+    """
+
+    def __init__(self, variant: Variant, members: Sequence[Member]) -> None:
+        self.variant = variant
+        self.groups = sorted({member.group for member in members})
+        self._members = members
+        self._width = len(variant.rule.inputs)
+        self._singles = [position for position, each in enumerate(variant.rule.inputs) if each.single]
+        count = len(members)
+        row = {group: place for place, group in enumerate(self.groups)}
+        self._group_of = np.array([row[member.group] for member in members], np.int64)
+        self._addresses = np.zeros((count, self._width), np.int64)
+        self._numbers = np.zeros((count, self._width) if self._singles else (1, 1))
+        self._result = np.zeros(1, np.int64)
+        self._gathered: list[Array] = []
+        self._data_ids: np.ndarray[Any, Any] | None = None
+        first = self.gather()
+        self._sizes = np.array([array.size for array in first[:count]], np.int64)
+        self._dtypes = np.array([id(array.dtype) for array in first], np.int64)
+        self._kept_dtypes = [array.dtype for array in first]  # so that their addresses stay theirs
+        changed = {position for position, _ in variant.rule.stores}
+        flags = [ALIGNED | (WRITEABLE if position in changed else 0) for position in range(self._width)]
+        self._needs = np.array(
+            [[flag, each.single] for flag, each in zip(flags, variant.rule.inputs, strict=True)], np.int64
+        )
+        pairs = 2 if count and first[0].dtype.kind == "c" else 1
+        self._chunks = _chunks(self._sizes * pairs)
+        self._elements = int(self._sizes.sum()) * pairs
+        self._constant = (
+            [array.ctypes.data for array in (self._dtypes, self._sizes, self._needs)],
+            [array.ctypes.data for array in (self._addresses, self._result)],
+        )
+        self._run_tables = self._addresses.ctypes.data, self._group_of.ctypes.data
+
+    def gather(self) -> list[Array]:
+        """The arrays as they are now: all parameters, all gradients, and each slot of all tensors."""
+        members = self._members
+        arrays = [member.parameter.data for member in members]
+        arrays += [member.parameter.grad for member in members]
+        for slot in range(self._width - 2):
+            arrays += [state[key] for state, key in [member.slots[slot] for member in members]]
+        return arrays
+
+    def fits(self, check: Kernel) -> bool:
+        """Look at the arrays as they are now. False if any is not what the tables were made for."""
+        gathered = self.gather()
+        objects = np.fromiter(map(id, gathered), np.int64, len(gathered))
+        count = len(self._members)
+        if self._data_ids is not None and not np.array_equal(objects[:count], self._data_ids):
+            return False  # a parameter's array was replaced: whether it is shared now is for the plan to see
+        (dtypes, sizes, needs), (addresses, result) = self._constant
+        check(objects.ctypes.data, dtypes, sizes, needs, count, self._width, id(np.ndarray), addresses, result)
+        if self._result[0] >= 0:
+            return False
+        self._data_ids = objects[:count]
+        self._gathered = gathered  # alive until the kernel has run
+        return True
+
+    def run(self, kernel: Kernel, scalars: Sequence[Sequence[float]]) -> None:
+        """Run the kernel on the arrays that :meth:`fits` has seen.
+
+        Args:
+            kernel: of the variant.
+            scalars: a row for each of ``groups``.
+        """
+        table = np.array(scalars, np.float64)
+        count = len(self._members)
+        for position in self._singles:
+            self._numbers[:, position] = [
+                float(each) for each in self._gathered[position * count : (position + 1) * count]
+            ]
+        addresses, groups = self._run_tables
+        step = partial(
+            kernel, addresses, groups, table.ctypes.data, self._numbers.ctypes.data, self._chunks.ctypes.data
+        )
+        chunks = len(self._chunks)
+        threads = 1 if self._elements <= ALONE else thread_count()
+        if threads == 1:
+            step(0, chunks)
+        else:
+            bounds = np.linspace(0, chunks, min(chunks, 8 * threads) + 1).astype(int).tolist()
+            WORKERS.run([partial(step, low, high) for low, high in pairwise(bounds)], threads)
+        self._gathered = []
+
+
+def _chunks(sizes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    rows = [
+        (tensor, begin, min(begin + CHUNK, size))
+        for tensor, size in enumerate(sizes.tolist())
+        for begin in range(0, size, CHUNK)
+    ]
+    return np.array(rows, np.int64).reshape(-1, 3)

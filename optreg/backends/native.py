@@ -1,0 +1,69 @@
+"""Machine code that another process compiled, loaded and callable from here."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+Kernel = Callable[..., Any]
+"""Takes int64 numbers: addresses and counts. Lets other threads run meanwhile."""
+
+
+@cache
+def _target_machine() -> Any:
+    import llvmlite.binding as llvm
+
+    # Newer versions of llvmlite initialize themselves and refuse to be asked.
+    for initialize in (llvm.initialize_native_target, llvm.initialize_native_asmprinter):
+        with suppress(RuntimeError):
+            initialize()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(cpu=llvm.get_host_cpu_name(), jit=True)
+
+
+@cache
+def processor() -> str:
+    """The processor as LLVM knows it: its name and features, for which kernels are compiled."""
+    import llvmlite.binding as llvm
+
+    return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()} llvmlite {llvm.llvm_version_info}"
+
+
+_engines: list[Any] = []
+"""What owns the memory of the kernels that were loaded; they stay for the life of the process."""
+
+_nowhere = ctypes.create_string_buffer(16)
+"""Where kernels leave the results that Numba's calling convention asks for; nobody reads them."""
+
+
+def load(name: str, machine_code: bytes, arguments: int) -> Kernel:
+    """Load an object file and return its function.
+
+    Args:
+        name: of the function in the object.
+        machine_code: the object file.
+        arguments: the number of its int64 arguments.
+
+    Raises:
+        RuntimeError: it is no object file for this machine.
+    """
+    import llvmlite.binding as llvm
+
+    module = llvm.parse_assembly("")
+    engine = llvm.create_mcjit_compiler(module, _target_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(machine_code))
+    engine.finalize_object()
+    address = engine.get_function_address(name)
+    if not address:
+        raise RuntimeError(f"the object has no function {name}")
+    _engines.append(engine)
+    function = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * (arguments + 2))(address)
+    nowhere = ctypes.addressof(_nowhere)
+
+    def kernel(*numbers: int) -> None:
+        function(nowhere, nowhere + 8, *numbers)
+
+    return kernel

@@ -1,0 +1,105 @@
+"""Traced and compiled forms of the rules of a pass: one for each combination of dtypes, slots and branches taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, TypeAlias
+
+import attrs
+import numpy as np
+
+from optreg.backends.kernel_cache import Compilation
+from optreg.backends.kernel_source import kernel_source
+from optreg.rule import flags_of, slots_of
+from optreg.tracing.chain import Link, chain
+from optreg.tracing.nodes import DType, Input, Rule
+from optreg.tracing.trace import Inputs, trace
+
+RUN_ARGUMENTS = 7
+
+SlotType: TypeAlias = tuple[DType, bool] | None
+"""The dtype of a slot, and whether it is one number for the whole tensor; None for one that is not in use."""
+
+
+@attrs.frozen
+class Signature:
+    """What a kernel depends on of a tensor: the dtypes of its arrays, those of complex ones by their real parts."""
+
+    param: DType
+    grad: DType
+    slots: tuple[tuple[SlotType, ...], ...]
+
+
+@attrs.define(eq=False)
+class Variant:
+    """The rules of a pass, joined into one and compiled, for as long as the guards hold.
+
+    Attributes:
+        rule: the joined rule.
+        compilation: of its kernel.
+        seconds: how long NumPy has worked in its place.
+    """
+
+    rule: Rule
+    compilation: Compilation
+    seconds: float = 0.0
+    _truths: Callable[..., tuple[bool, ...]] = attrs.field(init=False)
+    _scalars: Callable[..., tuple[float, ...]] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._truths = _function(f"bool({source})" for source, _ in self.rule.guards)
+        self._scalars = _function(self.rule.scalars)
+
+    def holds(self, owners: Sequence[Any]) -> bool:
+        """Whether the rules would take the same branches now."""
+        return not self.rule.guards or self._truths(owners, np) == tuple(truth for _, truth in self.rule.guards)
+
+    def scalars(self, owners: Sequence[Any]) -> tuple[float, ...]:
+        """The scalars of this step."""
+        return self._scalars(owners, np)
+
+
+def _function(sources: Any) -> Callable[..., Any]:
+    text = "".join(f"{source}, " for source in sources)
+    function: Callable[..., Any] = eval(f"lambda owners, np: ({text})" if text else "lambda owners, np: ()")
+    return function
+
+
+_VARIANTS: dict[Any, list[Variant]] = {}
+
+
+def variant_of(owners: Sequence[Any], keeps_gradient: Sequence[bool], signature: Signature) -> Variant:
+    """The variant that the owners' present hyperparameters and ``t`` ask for, traced where it is new.
+
+    Raises:
+        UntraceableRuleError: a rule cannot be compiled.
+    """
+    key = (tuple((type(owner), flags_of(owner)) for owner in owners), tuple(keeps_gradient), signature)
+    known = _VARIANTS.setdefault(key, [])
+    for variant in known:
+        if variant.holds(owners):
+            return variant
+    links = [
+        Link(trace(owner, _inputs(owner, signature, slots)), keeps)
+        for owner, slots, keeps in zip(owners, signature.slots, keeps_gradient, strict=True)
+    ]
+    rule = chain(links)
+    variant = Variant(rule, _compilation(kernel_source(rule)))
+    known.append(variant)
+    return variant
+
+
+@cache
+def _compilation(source: str) -> Compilation:
+    """One for each text: branches on scalars alone often lead to the same."""
+    return Compilation(source, RUN_ARGUMENTS)
+
+
+def _inputs(owner: Any, signature: Signature, slots: Sequence[SlotType]) -> Inputs:
+    names = slots_of(type(owner).rule).names
+    return (
+        Input("param", signature.param),
+        Input("grad", signature.grad),
+        *(None if slot is None else Input(name, *slot) for name, slot in zip(names, slots, strict=True)),
+    )

@@ -1,0 +1,115 @@
+"""What a backend is given to do: rules, and the tensors that they change, in groups of equal hyperparameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+import attrs
+
+from optreg.arrays import Array
+from optreg.hyperparameters import holding
+from optreg.rule import slots_of
+
+
+@attrs.frozen(eq=False)
+class BoundRule:
+    """A rule, ready to be called on arrays.
+
+    Attributes:
+        owner: the optimizer or hook, whose hyperparameters hold the values of the step while the rule runs.
+        function: called as ``function(param, grad, *slots)``.
+        elementwise: it may be run on the tensor in blocks.
+        changes_gradients: what it does to ``grad`` is meant to be seen.
+        overwrites_gradient: it uses ``grad`` as scratch memory, so it must be given a copy.
+    """
+
+    owner: Any
+    function: Callable[..., None]
+    elementwise: bool
+    changes_gradients: bool
+    overwrites_gradient: bool
+
+
+@attrs.frozen(eq=False)
+class Tensor:
+    """A parameter with ``.data`` and ``.grad``, and for each rule the state that holds its slots."""
+
+    name: str
+    parameter: Any
+    states: Sequence[dict[str, Any]]
+
+    def slots(self, rules: Sequence[BoundRule]) -> list[list[Array | None]]:
+        """The arrays of each rule's slots, in the order of its arguments; None for one that is not in use."""
+        return [
+            [state.get(slot) for slot in slots_of(type(rule.owner).rule).names]
+            for rule, state in zip(rules, self.states, strict=True)
+        ]
+
+
+@attrs.frozen(eq=False)
+class Group:
+    """Tensors with equal hyperparameters.
+
+    Attributes:
+        values: what the optimizer's attributes become while a rule of the group runs.
+        rules: in the order in which they see a tensor.
+        tensors: that they change.
+    """
+
+    values: Mapping[str, Any]
+    rules: Sequence[BoundRule]
+    tensors: Sequence[Tensor]
+
+
+@attrs.frozen(eq=False)
+class Work:
+    """A pass over memory, checked and ready: nothing that is wrong with its input can be found out while it runs.
+
+    Attributes:
+        optimizer: the owner of one of the rules, or of the hooks that own them all.
+        hooks: those among the owners, each with the ``t`` that it sees and the values of its schedules.
+        groups: of tensors.
+    """
+
+    optimizer: Any
+    hooks: Sequence[tuple[Any, int, Mapping[str, Any]]]
+    groups: Sequence[Group]
+
+    @contextmanager
+    def hooks_held(self) -> Iterator[None]:
+        """Give the hooks their ``t`` and their values for a while."""
+        with ExitStack() as stack:
+            for hook, t, values in self.hooks:
+                object.__setattr__(hook, "t", t)  # even where the class is frozen
+                stack.enter_context(holding(hook, values))
+            yield
+
+    @contextmanager
+    def held(self, group: Group) -> Iterator[None]:
+        """Give the optimizer the hyperparameters of a group for a while."""
+        with holding(self.optimizer, group.values):
+            yield
+
+
+class Repeatable(Protocol):
+    """What a backend may return of a step, to make it again on other values of the same arrays."""
+
+    def fit(self) -> bool:
+        """Whether the arrays still have the shapes, dtypes and places that it was made for. Changes nothing."""
+
+    def evaluate(self, holding: Callable[[int], Any]) -> bool:
+        """Evaluate the scalars of the step; False if the rules are not the same any more. Changes nothing."""
+
+    def run(self) -> None:
+        """Change the arrays."""
+
+
+class Backend(Protocol):
+    """What a package offers through a ``BackendSpec``: a class without arguments of this shape."""
+
+    name: str
+
+    def run(self, work: Work) -> Repeatable | None:
+        """Run the rules on every tensor, in place."""
