@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 import optreg
+from optreg import schedules
 from optreg.hyperparameters import nonnegative, positive
 
 
@@ -144,3 +145,14 @@ class Wrapped(optreg.get("adamw")):
     def __init__(self, lr, scale=1.0):
         super().__init__(lr=lr * scale)
         self.scale = scale
+
+
+@attrs.frozen
+class Halving(schedules.Schedule):
+    """A schedule of another package."""
+
+    name = "halving"
+    initial: float
+
+    def __call__(self, t):
+        return self.initial / 2**t

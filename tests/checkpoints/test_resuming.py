@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import optreg
 from optreg import schedules
 
+from .others import Halving
 from .runs import FORMATS, assert_resumes, assert_same, copied, new_parameters, run
 
 BUILTINS = [name for name in optreg.names() if "/" not in name]
@@ -102,6 +103,7 @@ def test_the_count_of_skipped_steps_is_saved(tmp_path):
         schedules.Cosine(initial=0.1, steps=5),
         schedules.LinearWarmup(steps=3, then=schedules.Exponential(initial=0.1, factor=0.9)),
         schedules.OneCycle(peak=0.1, steps=9),
+        Halving(0.3),
     ],
     ids=lambda schedule: schedule.name,
 )
