@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import json
 import os
 import stat
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import attrs
 
+from optreg.backends.kernel_compiler import failure_of
 from optreg.backends.native import Kernel, load, processor
 
 FORMAT = 1
@@ -77,7 +79,64 @@ def _remove(path: Path, process: int) -> None:
         path.rmdir()
 
 
-@attrs.define
+class _Compiler:
+    """The process that compiles, started on need."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def forget(self) -> None:
+        """In a forked child: its parent's compiler is not the child's to ask."""
+        self._process = None
+
+    def request(self, text: Path, target: Path) -> None:
+        """Have a text compiled; the object, or a word about the failure, will appear in the directory."""
+        line = json.dumps([str(text), str(target)]) + "\n"
+        if self._process is None or not self.running:
+            self._process = self._started()
+        try:
+            self._send(self._process, line)
+        except BrokenPipeError:  # it has ended, idle, at this very moment
+            self._process = self._started()
+            self._send(self._process, line)
+
+    @staticmethod
+    def _started() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "optreg.backends.kernel_compiler"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+
+    @staticmethod
+    def _send(process: subprocess.Popen[str], line: str) -> None:
+        assert process.stdin is not None
+        process.stdin.write(line)
+        process.stdin.flush()
+
+    @property
+    def running(self) -> bool:
+        """Whether it is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def end(self) -> None:
+        """A program does not wait for kernels that it will not use any more."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+_COMPILER = _Compiler()
+atexit.register(_COMPILER.end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_COMPILER.forget)
+
+
+@attrs.define(eq=False)
 class Compilation:
     """A kernel that is being made, or waited for.
 
@@ -92,8 +151,8 @@ class Compilation:
     arguments: int
     kernel: Kernel | None = None
     failure: str | None = None
-    _process: subprocess.Popen[bytes] | None = None
     _pid: int = 0
+    _asked: int = 0
     _since: float = 0.0
 
     @property
@@ -103,68 +162,53 @@ class Compilation:
         return directory() / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.kernel"
 
     def advance(self, start: bool = True) -> Kernel | None:
-        """The kernel, if it is there by now; starts the compiler, if it may, where nobody has. Never waits."""
+        """The kernel, if it is there by now; asks the compiler, if it may, where nobody has. Never waits."""
         if self.kernel is not None or self.failure is not None:
             return self.kernel
-        if self.path.exists():
-            self._load()
-        elif self._since == 0:
-            if start:
-                self._start()
-        elif self._pid != os.getpid():
-            # A forked child cannot ask for its parent's compiler; the object appears, or the child makes its own.
-            if time.monotonic() - self._since > PATIENCE:
-                self._start()
-        elif self._process is not None and self._process.poll() is not None and not self.path.exists():
-            self._fail()
+        path = self.path
+        if path.exists():
+            self._load(path)
+        elif failure_of(path).exists() and self._asked:
+            self.failure = f"the compiler failed: {failure_of(path).read_text(encoding='utf-8')}"
+            failure_of(path).unlink(missing_ok=True)
+        elif start and self._may_ask():
+            self._ask(path)
         return self.kernel
+
+    def _may_ask(self) -> bool:
+        if not self._asked:
+            return True
+        if self._pid != os.getpid():
+            # A forked child waits for what its parent has asked for, and then asks itself.
+            return time.monotonic() - self._since > PATIENCE
+        if not _COMPILER.running and not self.path.exists():
+            if self._asked > 1:
+                self.failure = "the compiler ended without a word"
+            return self.failure is None  # it may have ended, idle, just as it was asked
+        return False
 
     def wait(self) -> Kernel | None:
         """The kernel, waited for."""
         while self.advance() is None and self.failure is None:
-            time.sleep(0.01)
+            time.sleep(0.002)
         return self.kernel
 
-    def _load(self) -> None:
+    def _load(self, path: Path) -> None:
         try:
-            digest, name, machine_code = self.path.read_bytes().split(b"\0", 2)
+            digest, name, machine_code = path.read_bytes().split(b"\0", 2)
             if hashlib.sha256(machine_code).hexdigest().encode() != digest:
                 raise ValueError("its checksum is wrong")
             self.kernel = load(name.decode(), machine_code, self.arguments)
         except (ValueError, RuntimeError, OSError) as error:
-            self.path.unlink(missing_ok=True)  # damaged: made again
-            if self._since:
+            path.unlink(missing_ok=True)  # damaged: made again
+            if self._asked:
                 self.failure = f"the compiled kernel cannot be loaded: {error}"
             else:
-                self._start()
+                self._ask(path)
 
-    def _start(self) -> None:
-        self._since, self._pid = time.monotonic(), os.getpid()
-        text = self.path.with_suffix(f".{os.getpid()}.txt")
+    def _ask(self, path: Path) -> None:
+        self._since, self._pid, self._asked = time.monotonic(), os.getpid(), self._asked + 1
+        failure_of(path).unlink(missing_ok=True)
+        text = path.with_suffix(f".{os.getpid()}.txt")
         text.write_text(self.source, encoding="utf-8")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "optreg.backends.kernel_compiler", str(text), str(self.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        _RUNNING.append(self._process)
-
-    def _fail(self) -> None:
-        assert self._process is not None
-        _, errors = self._process.communicate()
-        last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-        self.failure = f"the compiler failed: {last[0]}"
-
-
-_RUNNING: list[subprocess.Popen[bytes]] = []
-
-
-@atexit.register
-def _end_compilers() -> None:
-    """A program does not wait for kernels that it will not use any more."""
-    for process in _RUNNING:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+        _COMPILER.request(text, path)

@@ -1,4 +1,4 @@
-"""Compile the text of a kernel to machine code with Numba: ``python -m optreg.backends.kernel_compiler TEXT OBJECT``.
+"""Compile texts of kernels to machine code with Numba: ``python -m optreg.backends.kernel_compiler`` is asked by lines.
 
 This runs in a process of its own. The process that trains never imports Numba, so it neither waits for the compiler,
 nor shares the interpreter's lock with it, nor has to stop it at its exit; it loads the finished object.
@@ -7,12 +7,19 @@ nor shares the interpreter's lock with it, nor has to stop it at its exit; it lo
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
+
+IDLE = 10.0
+"""Seconds without a request after which the compiler ends, so that it does not take memory for nothing."""
 
 
 def compile_kernel(source: str) -> tuple[str, bytes]:
@@ -68,17 +75,45 @@ def _pointers() -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Compile the text in the first argument's file to an object at the second, whole or not at all."""
-    source, target = map(Path, sys.argv[1:])
+def _answer(source: Path, target: Path) -> None:
+    """Compile the text of one file to an object in another, whole or not at all; or say beside it why not."""
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         name, machine_code = compile_kernel(source.read_text(encoding="utf-8"))
+        digest = hashlib.sha256(machine_code).hexdigest()
+        temporary.write_bytes(b"\0".join([digest.encode(), name.encode(), machine_code]))
+        os.replace(temporary, target)
+    except Exception as error:  # whatever it is, the process that trains must hear of it
+        temporary.write_text(f"{type(error).__name__}: {error}".strip().splitlines()[0], encoding="utf-8")
+        os.replace(temporary, failure_of(target))
     finally:
         source.unlink(missing_ok=True)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
-    digest = hashlib.sha256(machine_code).hexdigest()
-    temporary.write_bytes(b"\0".join([digest.encode(), name.encode(), machine_code]))
-    os.replace(temporary, target)
+
+
+def failure_of(target: Path) -> Path:
+    """Where the compiler says why there is no object."""
+    return target.with_suffix(".failure")
+
+
+def main() -> None:
+    """Answer requests, a line each with two paths, until there are no more or none has come for a while."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to everyone; the program decides
+    waiting: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=_read, args=(waiting,), daemon=True).start()
+    while True:
+        try:
+            request = waiting.get(timeout=IDLE)
+        except Empty:
+            return
+        if not request:
+            return
+        _answer(*map(Path, json.loads(request)))
+
+
+def _read(waiting: SimpleQueue[str]) -> None:
+    for line in sys.stdin:
+        waiting.put(line)
+    waiting.put("")
 
 
 if __name__ == "__main__":
