@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import attrs
-import numpy as np
 
 from optreg.arrays import is_array, zero_state
 from optreg.base import Optimizer
@@ -26,11 +25,13 @@ def match_counts(found: Match, optimizer: Any, entries: Mapping[str, Any]) -> No
         if key not in entries:
             found.differ(f"{key} is missing", missing=True)
             continue
-        count = np.asarray(entries[key])
-        if count.shape or count.dtype.kind not in "iu" or count < 0:
-            found.differ(f"{key} is {entries[key]!r}, which counts nothing")
-            continue
-        found.set(optimizer, key, int(count))
+        value = entries[key]
+        # A file of Chainer's has them as arrays.
+        count = value.item() if is_array(value) and value.size == 1 and value.dtype.kind in "iu" else value
+        if type(count) is int and count >= 0:
+            found.set(optimizer, key, count)
+        else:
+            found.differ(f"{key} is {value!r}, which counts nothing")
 
 
 @attrs.frozen(eq=False)
