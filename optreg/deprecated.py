@@ -9,7 +9,8 @@ from typing import Any
 from optreg import registry
 from optreg.arrays import device_of, moved_beside, zeros_like
 from optreg.errors import GradientError
-from optreg.gradients import check_gradient, global_norm, zero_gradients
+from optreg.gradients import check_gradient, zero_gradients
+from optreg.norms import global_norm
 from optreg.targets import named_parameters
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from optreg.arrays import Array, device_of, is_array, real_elements, zeros_like
+from optreg.arrays import Array, device_of, is_array, zeros_like
 from optreg.errors import GradientError, did_you_mean
 from optreg.targets import ArrayTarget, all_parameters, children, described, leaves, named_parameters
 
@@ -120,35 +119,13 @@ def _usable_gradient(path: str, data: Array, grad: Any, taken: set[int]) -> Arra
 
 
 def changeable_gradients(parameters: Iterable[tuple[str, Any]]) -> list[Array]:
-    """Every gradient that is there; those that are read-only or another parameter's as well become copies first."""
+    """Every gradient that is there; one that is read-only, another's as well, or the parameter becomes a copy first."""
     found: dict[int, Array] = {}
     for _, parameter in parameters:
         grad = parameter.grad
-        if id(grad) in found or (isinstance(grad, np.ndarray) and not grad.flags.writeable):
+        shared = id(grad) in found or grad is parameter.data
+        if shared or (isinstance(grad, np.ndarray) and not grad.flags.writeable):
             parameter.grad = grad = grad.copy()
         if grad is not None:
             found[id(grad)] = grad
     return list(found.values())
-
-
-def global_norm(gradients: Iterable[Array | None]) -> float:
-    """The L2 norm of all gradients together, summed in float64, as a float on the host.
-
-    Synchronizes with every device that holds a gradient. A gradient that is None counts as zeros.
-    """
-    return math.sqrt(sum(float(_sum_of_squares(grad)) for grad in gradients if grad is not None and grad.size))
-
-
-def _sum_of_squares(array: Array) -> float:
-    elements = real_elements(array)
-    if not isinstance(elements, np.ndarray):
-        with device_of(elements):
-            return float((elements.astype("float64") ** 2).sum())
-    total = 0.0
-    with (
-        np.nditer(elements, ["external_loop", "buffered"], buffersize=16_384) as blocks,
-        np.errstate(over="ignore"),
-    ):
-        for block in blocks:
-            total += float(np.square(block, dtype=np.float64).sum())
-    return total

@@ -48,6 +48,9 @@ class Hook(Copied):
     def init_state(self, param: Any, state: dict[str, Any]) -> None:
         """Put what the slots begin with into ``state``; those left out begin with zeros."""
 
+    def observe(self, opt: Any) -> None:
+        """Look at the whole optimizer before the rule runs; overriding this splits the pass over memory here."""
+
     def __call__(self, opt: Any) -> None:
         """Run the hook on every parameter of the optimizer's target."""
         if not callable(getattr(self, "rule", None)):
@@ -55,6 +58,7 @@ class Hook(Copied):
                 f"the hook {type(self).__name__} does nothing: "
                 f"give it a rule(self, param, grad), or __call__(self, opt)"
             )
+        self.observe(opt)
         run(prepare_pass(opt, [(self, opt.t)]))
 
     def __repr__(self) -> str:
@@ -66,6 +70,11 @@ def is_rule_hook(hook: Any) -> bool:
     """Whether a hook is its rule and nothing more, so that it can share a pass with others."""
     has_rule = isinstance(hook, Hook) and callable(getattr(hook, "rule", None))
     return has_rule and type(hook).__call__ is Hook.__call__
+
+
+def observes(hook: Any) -> bool:
+    """Whether a hook has to see what the hooks before it have done, before its rule runs."""
+    return isinstance(hook, Hook) and type(hook).observe is not Hook.observe
 
 
 def timing_of(hook: Any) -> Literal["pre", "post"]:

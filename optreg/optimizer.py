@@ -11,7 +11,7 @@ from optreg.arrays import device_of, zeros_like
 from optreg.base import Optimizer
 from optreg.errors import GradientError, SkipStep
 from optreg.gradients import assign_gradients, clear_gradients, fit_gradients, zero_gradients
-from optreg.hook import timing_of
+from optreg.hook import observes, timing_of
 from optreg.hyperparameters import holding
 from optreg.passes import groups_at, prepare_pass, run, run_rule
 from optreg.plan import Plan, plan_hooks
@@ -137,15 +137,21 @@ class GradientMethod(Optimizer):
         if self._overrides("prepare"):  # which comes after the hooks
             self._run_stages([plan.fused], self.t)
             return ()
+        self._observe(plan.fused)
         return plan.fused
 
     def _run_stages(self, stages: Sequence[Any], t: int) -> None:
         for stage in stages:
             if isinstance(stage, tuple):
+                self._observe(stage)
                 run(prepare_pass(self, [(hook, t) for hook in stage if self._has_hook(hook)]))
             elif self._has_hook(stage):
                 stage(self)
                 self.reallocate_cleared_grads()
+
+    def _observe(self, stage: tuple[Any, ...]) -> None:
+        if stage and observes(stage[0]) and self._has_hook(stage[0]):
+            stage[0].observe(self)
 
     # The update of the parameters
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from typing import Any
 
 import attrs
 
-from optreg.hook import is_rule_hook, timing_of
+from optreg.hook import is_rule_hook, observes, timing_of
 
 
 @attrs.frozen
@@ -36,13 +35,18 @@ def plan_hooks(hooks: Iterable[Any]) -> Plan:
     before = _stages([hook for hook in hooks if timing_of(hook) == "pre"])
     after = _stages([hook for hook in hooks if timing_of(hook) == "post"])
     fused = before.pop() if before and isinstance(before[-1], tuple) else ()
-    fused_after = after.pop(0) if after and isinstance(after[0], tuple) else ()
+    fused_after = after.pop(0) if after and isinstance(after[0], tuple) and not observes(after[0][0]) else ()
     return Plan(hooks, tuple(before), fused, fused_after, tuple(after))
 
 
 def _stages(hooks: Sequence[Any]) -> list[Any]:
+    """Rule hooks that run together as tuples, of which only the first may observe; other callables alone."""
     stages: list[Any] = []
-    for are_rules, run in groupby(hooks, is_rule_hook):
-        together = tuple(run)
-        stages.extend([together] if are_rules else together)
+    for hook in hooks:
+        if not is_rule_hook(hook):
+            stages.append(hook)
+        elif stages and isinstance(stages[-1], tuple) and not observes(hook):
+            stages[-1] += (hook,)
+        else:
+            stages.append((hook,))
     return stages

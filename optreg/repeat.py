@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from operator import is_
 from typing import Any
 
 from optreg.backends import current_backend
 from optreg.backends.work import Repeatable, Work
+from optreg.hook import observes
 from optreg.hyperparameters import holding, signature, values_at
 from optreg.passes import groups_at, step_of
 from optreg.targets import ArrayTarget, named_parameters, nested
@@ -30,6 +32,7 @@ class Repeat:
         self._attributes = len(vars(work.optimizer).keys() | {"_repeat"})
         self._held = _held_by(work.optimizer)
         self._hooks = [(hook, t - work.optimizer.t) for hook, t, _ in work.hooks]
+        self._observer = next((hook for hook, offset in self._hooks if offset < 0 and observes(hook)), None)
         self._owners = [work.optimizer, *(hook for hook, _ in self._hooks)]
         self._choices = [(owner, name, value) for owner in self._owners for name, value in _choices_of(owner)]
         self._plain = len(work.groups) == 1 and not any(map(_has_schedules, self._owners)) and not work.groups[0].values
@@ -49,6 +52,8 @@ class Repeat:
             or not self._prepared.fit()
         ):
             return False
+        if self._observer is not None:
+            self._observer.observe(optimizer)
         t = optimizer.t
         try:
             optimizer.t = t + 1
@@ -95,18 +100,28 @@ def _sameness_of(target: Any) -> Callable[[], bool]:
     if not isinstance(target, ArrayTarget):
         parameters = [parameter for _, parameter in named_parameters(target)]
         return lambda: [id(each) for _, each in named_parameters(target)] == list(map(id, parameters))
-    size = len(target.arrays)
-    inner = [(parent, key, child, len(child)) for parent, key, child in nested(target.arrays)]
+    nodes = [target.arrays, *(child for _, _, child in nested(target.arrays))]
+    contents = [_content(node) for node in nodes]
 
     def same() -> bool:
-        try:
-            return len(target.arrays) == size and all(
-                parent[key] is child and len(child) == length for parent, key, child, length in inner
-            )
-        except LookupError:
-            return False
+        return all(
+            len(node) == len(held) and keys == _keys(node) and all(map(is_, _values(node), held))
+            for node, (keys, held) in zip(nodes, contents, strict=True)
+        )
 
     return same
+
+
+def _content(node: Any) -> tuple[Any, list[Any]]:
+    return _keys(node), list(_values(node))
+
+
+def _keys(node: Any) -> list[Any] | None:
+    return list(node) if isinstance(node, Mapping) else None
+
+
+def _values(node: Any) -> Iterable[Any]:
+    return node.values() if isinstance(node, Mapping) else node
 
 
 class _AsItIs(AbstractContextManager[None]):

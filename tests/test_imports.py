@@ -19,8 +19,8 @@ ORDER = """
     declarations hookspecs builtins entry_points offers namespaces discovery lookup
     config_reader registering provenance registry
     targets gradients options encoding dictionaries
-    rule tracing states snapshots checkpoint_files deprecated backends passes
-    repeat hook plan config checkpoints base matching matching_states optimizer serializers
+    rule tracing states snapshots checkpoint_files backends norms deprecated passes
+    hook repeat plan config checkpoints base matching matching_states optimizer serializers
     hooks optimizers testing compare cli __init__ __main__
 """.split()  # noqa: SIM905 (to be read in lines)
 """The modules and subpackages of optreg in the order of the data: each imports only what stands before it."""

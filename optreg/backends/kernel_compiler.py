@@ -36,7 +36,7 @@ def compile_kernel(source: str) -> tuple[str, bytes]:
     llvmlite.binding.set_option("", "--memory-check-merge-threshold=4096")
     namespace: dict[str, Any] = {"np": np, **_pointers()}
     exec(source, namespace)  # (text that optreg wrote, in a directory that only its user can write)
-    function = next(value for name, value in namespace.items() if name in ("run", "check"))
+    function = namespace[source.removeprefix("def ").partition("(")[0]]
     arguments = function.__code__.co_argcount
     signature = types.int64(*[types.int64] * arguments)
     compiled = njit(
@@ -58,7 +58,7 @@ def _pointers() -> dict[str, Any]:
     from numba.extending import intrinsic
 
     def pointer_to(element: Any, llvm: Any) -> Any:
-        @intrinsic
+        @intrinsic  # type: ignore[untyped-decorator] # its types are not looked at
         def at(typingctx: Any, address: Any) -> Any:  # noqa: ARG001 (as Numba calls it)
             def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
                 return builder.inttoptr(arguments[0], llvm.as_pointer())

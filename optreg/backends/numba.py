@@ -20,8 +20,10 @@ import numpy as np
 
 from optreg.backends.array_check import layout_is_known
 from optreg.backends.jobs import CHECK, Job, Member
+from optreg.backends.kernel_cache import Compilation
 from optreg.backends.native import Kernel
 from optreg.backends.numpy import NumpyBackend
+from optreg.backends.squares import can_sum, compilation, sums
 from optreg.backends.variants import Signature, SlotType, Variant, variant_of
 from optreg.backends.work import Group, Tensor, Work
 from optreg.errors import UntraceableRuleError
@@ -41,7 +43,7 @@ class Jobs:
         self._jobs = jobs
         self._owners = owners
         self._check = check
-        self._scalars: list[list[tuple[float, ...]]] = []
+        self._scalars: list[np.ndarray[Any, Any]] = []
 
     def fit(self) -> bool:
         """Whether the arrays still have the shapes, dtypes and places that the tables say."""
@@ -57,7 +59,7 @@ class Jobs:
                     if not job.variant.holds(self._owners):
                         return False
                     rows.append(job.variant.scalars(self._owners))
-            self._scalars.append(rows)
+            self._scalars.append(np.array(rows, np.float64))
         return True
 
     def run(self) -> None:
@@ -95,7 +97,8 @@ class NumbaBackend:
                     self._sort(number, group, sorted_out, left)
         jobs = []
         for variant, found in sorted_out.items():
-            kernel, check = self._kernels(variant)
+            worth = variant.seconds >= WORTH_COMPILING
+            kernel, check = self._kernel(variant.compilation, worth), self._kernel(CHECK, worth)
             job = None if kernel is None or check is None else Job(variant, [_member(*each, work) for each in found])
             if kernel is not None and check is not None and job is not None and job.fits(check):
                 jobs.append((job, kernel))
@@ -111,6 +114,23 @@ class NumbaBackend:
             self._run_with_numpy(work, left)
         return None if left else made
 
+    def sums_of_squares(
+        self, arrays: Sequence[np.ndarray[Any, Any]]
+    ) -> tuple[list[float], Sequence[np.ndarray[Any, Any]]]:
+        """The sums of squares of the chunks of the arrays that a kernel is there for, and the other arrays."""
+        found: list[float] = []
+        if not self._works:
+            return found, arrays
+        left = [array for array in arrays if not can_sum(array)]
+        for dtype in {array.dtype for array in arrays if can_sum(array)}:
+            of_dtype = [array for array in arrays if can_sum(array) and array.dtype == dtype]
+            kernel = self._kernel(compilation(dtype), worth=CHECK.kernel is not None)
+            if kernel is None:
+                left.extend(of_dtype)
+            else:
+                found.extend(sums(kernel, of_dtype))
+        return found, left
+
     def _sort(
         self,
         number: int,
@@ -119,6 +139,9 @@ class NumbaBackend:
         left: list[tuple[Variant | None, int, Tensor]],
     ) -> None:
         owners = [rule.owner for rule in group.rules]
+        if any(getattr(owner, "elementwise", True) is False for owner in owners):
+            left.extend((None, number, tensor) for tensor in group.tensors)
+            return
         keeps = [not rule.changes_gradients for rule in group.rules]
         variants: dict[Signature, Variant | None] = {}
         for tensor in group.tensors:
@@ -131,28 +154,23 @@ class NumbaBackend:
                     variants[signature] = variant_of(owners, keeps, signature)
                 except UntraceableRuleError as error:
                     variants[signature] = None
-                    if all(getattr(owner, "elementwise", True) for owner in owners):
-                        self._warn(f"{error}; NumPy runs it, or say elementwise = False")
+                    self._warn(f"{error}; NumPy runs it, or say elementwise = False")
             variant = variants[signature]
             if variant is None:
                 left.append((None, number, tensor))
             else:
                 sorted_out.setdefault(variant, []).append((number, tensor))
 
-    def _kernels(self, variant: Variant) -> tuple[Kernel | None, Kernel | None]:
-        """The kernel of a variant and that which checks the arrays; None for one that is not there yet."""
-        compilations = variant.compilation, CHECK
+    def _kernel(self, compilation: Compilation, worth: bool) -> Kernel | None:
+        """The kernel, if it is there; asked for if NumPy has worked long enough to make it ``worth`` it."""
         when = os.environ.get("OPTREG_COMPILE", "")
         if when == "now":
-            found = [compilation.wait() for compilation in compilations]
-        elif variant.seconds >= WORTH_COMPILING or when == "never":
-            found = [compilation.advance(start=when != "never") for compilation in compilations]
-        else:
-            found = [compilation.kernel for compilation in compilations]
-        for compilation in compilations:
-            if compilation.failure is not None:
-                self._warn(f"{compilation.failure}; NumPy runs the rules")
-        return found[0], found[1]
+            compilation.wait()
+        elif worth or when == "never":
+            compilation.advance(start=when != "never")
+        if compilation.failure is not None:
+            self._warn(f"{compilation.failure}; NumPy runs the rules")
+        return compilation.kernel
 
     def _run_with_numpy(self, work: Work, left: Sequence[tuple[Variant | None, int, Tensor]]) -> None:
         by_group: dict[int, list[Tensor]] = {}
@@ -186,9 +204,13 @@ def _signature(tensor: Tensor, group: Group) -> Signature | None:
                 arrays.append(slot)
         slots.append(tuple(types))
     kinds = {array.dtype.kind for array in arrays}
-    if len(kinds) > 1 or any(type(array) is not np.ndarray or array.dtype.itemsize < 4 for array in arrays):
+    if len(kinds) > 1 or not all(type(array) is np.ndarray and _is_compiled_for(array.real.dtype) for array in arrays):
         return None
-    return Signature(data.real.dtype, grad.real.dtype, tuple(slots))
+    return Signature(data.real.dtype, grad.real.dtype, tuple(slots), data.dtype.kind == "c")
+
+
+def _is_compiled_for(dtype: np.dtype[Any]) -> bool:
+    return dtype.isnative and dtype.itemsize in (4, 8)
 
 
 def _member(number: int, tensor: Tensor, work: Work) -> Member:

@@ -9,11 +9,11 @@ from typing import Any
 import attrs
 import numpy as np
 
-from optreg.arrays import device_of
+from optreg.arrays import Array
 from optreg.errors import HyperparameterError
-from optreg.gradients import changeable_gradients, global_norm
 from optreg.hook import Hook
 from optreg.hyperparameters import holding, nonnegative, number, values_at
+from optreg.norms import global_norm
 from optreg.passes import step_of
 from optreg.targets import named_parameters
 
@@ -35,11 +35,12 @@ class GradientClipping(Hook):
 
     threshold: float = nonnegative()
     _warned: bool = attrs.field(default=False, init=False)
+    _rate: float = attrs.field(default=1.0, init=False)
 
-    def __call__(self, opt: Any) -> None:
-        """Clip the gradients of the optimizer's target."""
-        gradients = changeable_gradients(named_parameters(opt.target))
-        norm = global_norm(gradients)
+    def observe(self, opt: Any) -> None:
+        """Measure the norm of all gradients."""
+        norm = global_norm(param.grad for _, param in named_parameters(opt.target))
+        self._rate = 1.0
         if not math.isfinite(norm):
             if not self._warned:
                 self._warned = True
@@ -49,13 +50,14 @@ class GradientClipping(Hook):
                     RuntimeWarning,
                     stacklevel=2,
                 )
-            return
-        with holding(self, values_at(self, step_of(self, opt.t))):
-            rate = self.threshold / norm if norm > 0 else 1.0
-        if rate < 1:
-            for grad in gradients:
-                with device_of(grad):
-                    np.multiply(grad, rate, out=grad)
+        elif norm > 0:
+            with holding(self, values_at(self, step_of(self, opt.t))):
+                self._rate = self.threshold / norm
+
+    def rule(self, param: Array, grad: Array) -> None:  # noqa: ARG002 (a rule takes both)
+        """Scale one gradient."""
+        if self._rate < 1:
+            grad *= self._rate
 
 
 @attrs.define(eq=False, repr=False)
