@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import attrs
 
-from optreg.tracing.nodes import HostValue, Input, Load, Rule, Value, cast
+from optreg.tracing.nodes import DType, HostValue, Input, Load, Operation, Rule, Value, cast, in_order
 
 SHARED = ("param", "grad")
 
@@ -41,8 +42,8 @@ def chain(links: Sequence[Link]) -> Rule:
         positions = [scalars.setdefault(_of_owner(source, number), len(scalars)) for source in link.rule.scalars]
         guards |= {_of_owner(source, number): truth for source, truth in link.rule.guards}
         present = [cast(values[name], each.dtype) for name, each in zip(names, link.rule.inputs, strict=True)]
-        moved: dict[Value, Value] = {}
-        stored = {names[at]: _moved(value, present, positions, moved) for at, value in link.rule.stores}
+        moved = _moved(link.rule, present, positions)
+        stored = {names[at]: value for at, value in zip((at for at, _ in link.rule.stores), moved, strict=True)}
         if link.keeps_gradient:
             stored.pop("grad", None)
         values |= {name: cast(value, inputs[name].dtype) for name, value in stored.items()}
@@ -53,22 +54,35 @@ def chain(links: Sequence[Link]) -> Rule:
     return Rule(tuple(inputs.values()), tuple(scalars), tuple(guards.items()), stores)
 
 
+def stored_as(rule: Rule, dtypes: Mapping[str, DType]) -> Rule:
+    """The rule on arrays of other dtypes: the named inputs are converted as they are loaded and as they are stored."""
+    inputs = tuple(attrs.evolve(each, dtype=dtypes.get(each.name, each.dtype)) for each in rule.inputs)
+    loads = [
+        cast(Load(position, new.dtype, new.single), old.dtype)
+        for position, (new, old) in enumerate(zip(inputs, rule.inputs, strict=True))
+    ]
+    moved = _moved(rule, loads, range(len(rule.scalars)))
+    stores = ((at, cast(value, inputs[at].dtype)) for (at, _), value in zip(rule.stores, moved, strict=True))
+    return attrs.evolve(rule, inputs=inputs, stores=tuple(stores))
+
+
 def _is_untouched(value: Value, order: Sequence[str], name: str) -> bool:
     return isinstance(value, Load) and value.array == order.index(name)
 
 
 def _of_owner(source: str, number: int) -> str:
-    return source.replace("self.", f"owners[{number}].")
+    return re.sub(r"\bself\.", f"owners[{number}].", source)
 
 
-def _moved(value: Value, present: Sequence[Value], positions: Sequence[int], moved: dict[Value, Value]) -> Value:
-    """The value with loads replaced by what the arrays hold by now, and scalars by their places in the chain."""
-    if value not in moved:
-        if isinstance(value, Load):
-            moved[value] = present[value.array]
+def _moved(rule: Rule, present: Sequence[Value], positions: Sequence[int]) -> list[Value]:
+    """What a rule stores, with loads replaced by what the arrays hold by now, and scalars by their new positions."""
+    moved: dict[Value, Value] = {}
+    stored = [value for _, value in rule.stores]
+    for value in in_order(stored):
+        if isinstance(value, Operation):
+            moved[value] = attrs.evolve(value, operands=tuple(moved[each] for each in value.operands))
         elif isinstance(value, HostValue):
             moved[value] = attrs.evolve(value, position=positions[value.position])
         else:
-            operands = tuple(_moved(each, present, positions, moved) for each in value.operands)
-            moved[value] = attrs.evolve(value, operands=operands)
-    return moved[value]
+            moved[value] = present[value.array]
+    return [moved[value] for value in stored]

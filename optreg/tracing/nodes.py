@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import attrs
@@ -51,11 +52,29 @@ class Operation:
 Value: TypeAlias = Load | HostValue | Operation
 
 
+def operation(function: str, operands: Iterable[Value], dtype: DType) -> Operation:
+    """An operation, which is single if its operands are."""
+    operands = tuple(operands)
+    return Operation(function, operands, dtype, all(operand.single for operand in operands))
+
+
 def cast(value: Value, dtype: DType) -> Value:
     """The value, converted to another dtype where it has not got it."""
-    if value.dtype == dtype:
-        return value
-    return Operation("cast", (value,), dtype, value.single)
+    return value if value.dtype == dtype else operation("cast", [value], dtype)
+
+
+def in_order(values: Iterable[Value]) -> list[Value]:
+    """The values and all that they are made of, each once, operands first."""
+    found: dict[Value, None] = {}
+    waiting = list(values)[::-1]
+    while waiting:
+        value = waiting[-1]
+        missing = [each for each in value.operands if each not in found] if isinstance(value, Operation) else []
+        if missing and value not in found:
+            waiting.extend(reversed(missing))
+        else:
+            found[waiting.pop()] = None
+    return list(found)
 
 
 @attrs.frozen
@@ -77,7 +96,8 @@ class Rule:
     Attributes:
         inputs: the arrays, ``param`` and ``grad`` first.
         scalars: Python expressions of ``self`` and ``np``, evaluated once a step on the host.
-        guards: such expressions with the truth that they must have for this trace to be right.
+        guards: such expressions with the truth that they must have for this trace to be right. They are to be asked in
+            order, and none after one that has another truth: it may be an error then.
         stores: the inputs that change, by position, with their new values in the inputs' dtypes.
     """
 

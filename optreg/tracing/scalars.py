@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from optreg.errors import UntraceableRuleError
-
-Number = int | float | np.generic
 
 
 class Journal:
     """What a trace has found out about scalars: the truths that its course depended on.
 
     Attributes:
-        guards: pairs of a source text and the truth it had; the trace is right while they hold.
+        guards: pairs of a source text and the truth it had; the trace is right while they hold. A later one may be
+            an error to evaluate where an earlier one does not hold.
     """
 
     def __init__(self) -> None:
@@ -29,51 +29,48 @@ class Journal:
         return truth
 
 
-class Truth:
-    """A comparison of scalars; asking for its truth is a branch, which is noted."""
-
-    def __init__(self, journal: Journal, source: str, value: bool) -> None:
-        self._journal = journal
-        self._source = source
-        self._value = value
-
-    def __bool__(self) -> bool:
-        return self._journal.decided(self._source, self._value)
+def is_number(value: object) -> bool:
+    """Whether a value is a real number or a truth value, Python's or NumPy's."""
+    return isinstance(value, (int, float, np.bool_, np.integer, np.floating))
 
 
-def _source_of(value: Any) -> str:
+def is_of_numpy(function: Any) -> bool:
+    """Whether a function is the one that NumPy offers by its name."""
+    return getattr(np, function.__name__, None) is function
+
+
+def source_of(value: Any) -> str:
+    """A Python expression for a scalar or for a plain number, of the same type."""
     if isinstance(value, Scalar):
         return value.source
-    return repr(value) if np.isfinite(value) else f"float({str(value)!r})"
+    if isinstance(value, np.generic):
+        return repr(value) if np.isfinite(value) else f"np.{value.dtype.name}({str(value)!r})"
+    if isinstance(value, float):
+        return repr(value) if np.isfinite(value) else f"float({str(value)!r})"
+    return repr(value if isinstance(value, bool) else int(value))
 
 
 def _value_of(value: Any) -> Any:
     return value.value if isinstance(value, Scalar) else value
 
 
+def _are_scalars(values: Any) -> bool:
+    return all(isinstance(each, Scalar) or is_number(each) for each in values)
+
+
 def _binary(symbol: str, function: Callable[[Any, Any], Any], reflected: bool = False) -> Any:
     def method(self: Scalar, other: Any) -> Any:
-        if not isinstance(other, (int, float, Scalar)):
+        if not _are_scalars([other]):
             return NotImplemented
         left, right = (other, self) if reflected else (self, other)
-        source = f"({_source_of(left)} {symbol} {_source_of(right)})"
+        source = f"({source_of(left)} {symbol} {source_of(right)})"
         return Scalar(self.journal, source, function(_value_of(left), _value_of(right)))
 
     return method
 
 
-def _comparison(symbol: str, function: Callable[[Any, Any], Any]) -> Any:
-    def method(self: Scalar, other: Any) -> Any:
-        if not isinstance(other, (int, float, Scalar)):
-            return NotImplemented
-        source = f"({_source_of(self)} {symbol} {_source_of(other)})"
-        return Truth(self.journal, source, bool(function(self.value, _value_of(other))))
-
-    return method
-
-
 class Scalar:
-    """A number that is evaluated on the host at each step.
+    """A number, or the truth of a comparison, that is evaluated on the host at each step.
 
     Attributes:
         journal: of the trace that it belongs to.
@@ -85,7 +82,9 @@ class Scalar:
     __slots__ = ("journal", "source", "value")
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, journal: Journal, source: str, value: Number) -> None:
+    def __init__(self, journal: Journal, source: str, value: Any) -> None:
+        if not is_number(value):
+            raise UntraceableRuleError(f"{source} is {value!r}, which is no real number")
         self.journal = journal
         self.source = source
         self.value = value
@@ -97,12 +96,14 @@ class Scalar:
     __floordiv__, __rfloordiv__ = _binary("//", operator.floordiv), _binary("//", operator.floordiv, True)
     __mod__, __rmod__ = _binary("%", operator.mod), _binary("%", operator.mod, True)
     __pow__, __rpow__ = _binary("**", operator.pow), _binary("**", operator.pow, True)
-    __lt__, __le__ = _comparison("<", operator.lt), _comparison("<=", operator.le)
-    __gt__, __ge__ = _comparison(">", operator.gt), _comparison(">=", operator.ge)
-    __eq__, __ne__ = _comparison("==", operator.eq), _comparison("!=", operator.ne)
+    __and__, __rand__ = _binary("&", operator.and_), _binary("&", operator.and_, True)
+    __or__, __ror__ = _binary("|", operator.or_), _binary("|", operator.or_, True)
+    __lt__, __le__ = _binary("<", operator.lt), _binary("<=", operator.le)
+    __gt__, __ge__ = _binary(">", operator.gt), _binary(">=", operator.ge)
+    __eq__, __ne__ = _binary("==", operator.eq), _binary("!=", operator.ne)
 
     def __neg__(self) -> Scalar:
-        return Scalar(self.journal, f"(-{self.source})", -self.value)
+        return Scalar(self.journal, f"(-{self.source})", operator.neg(self.value))
 
     def __pos__(self) -> Scalar:
         return self
@@ -111,18 +112,38 @@ class Scalar:
         return Scalar(self.journal, f"abs({self.source})", abs(self.value))
 
     def __bool__(self) -> bool:
-        return self.journal.decided(f"bool({self.source})", bool(self.value))
+        return self.journal.decided(self.source, bool(self.value))
 
-    def __float__(self) -> float:
+    def __index__(self) -> int:
+        """As in ``range(self.steps)``; another number would make another rule, so this is a branch, too."""
+        if not isinstance(self.value, (int, np.integer)) or re.search(r"\bself\.t\b", self.source):
+            return self.__int__()
+        self.journal.decided(f"({self.source} == {int(self.value)})", True)
+        return int(self.value)
+
+    def __int__(self) -> NoReturn:
         raise UntraceableRuleError(
-            f"a function of the math module, or float() or int(), cannot be traced on {self.source}; "
-            f"write it with operators (x ** 0.5 for the root) or NumPy functions"
+            f"float(), int() and the math module need {self.source} to be fixed, but it may change at every step; "
+            f"write it with operators (** 0.5 for the root) or with NumPy's functions"
         )
 
-    __int__ = __index__ = __float__  # type: ignore[assignment]
+    __float__ = __complex__ = __int__
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method != "__call__" or kwargs or not all(isinstance(each, (int, float, Scalar)) for each in inputs):
+        if method != "__call__" or kwargs or not _are_scalars(inputs):
             return NotImplemented
-        source = f"np.{ufunc.__name__}({', '.join(map(_source_of, inputs))})"
-        return Scalar(self.journal, source, ufunc(*map(_value_of, inputs)))
+        return self._called(ufunc, inputs, {})
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        if not all(issubclass(each, Scalar) for each in types):
+            return NotImplemented
+        return self._called(function, args, kwargs)
+
+    def _called(self, function: Any, args: Any, kwargs: Any) -> Scalar:
+        name = function.__name__
+        if not is_of_numpy(function) or not _are_scalars([*args, *kwargs.values()]):
+            raise UntraceableRuleError(f"{name}() cannot be evaluated on {self.source}; only NumPy's functions can")
+        result = function(*map(_value_of, args), **{key: _value_of(each) for key, each in kwargs.items()})
+        sources = [*map(source_of, args), *(f"{key}={source_of(each)}" for key, each in kwargs.items())]
+        value = result[()] if isinstance(result, np.ndarray) else result
+        return Scalar(self.journal, f"np.{name}({', '.join(sources)})", value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,8 +13,9 @@ import numpy as np
 
 from optreg.errors import UntraceableRuleError
 from optreg.rule import flags_of
+from optreg.tracing.functions import FUNCTIONS
 from optreg.tracing.nodes import Input, Load, Rule
-from optreg.tracing.stand_in import check_unchanged, fingerprints, stand_in_for
+from optreg.tracing.stand_in import StandIn
 from optreg.tracing.symbols import Recording, Symbol
 
 Inputs = tuple[Input | None, ...]
@@ -28,16 +29,12 @@ class Traced:
     Attributes:
         rule: what it does, element by element; None if it cannot be traced.
         error: why not.
+        holds: whether the rule would take the same branches now, given its owner.
     """
 
     rule: Rule | None
     error: UntraceableRuleError | None
-    _guards: tuple[tuple[str, bool], ...]
-    _truths: Callable[..., tuple[bool, ...]]
-
-    def holds(self, owner: Any) -> bool:
-        """Whether the rule would take the same branches now."""
-        return not self._guards or self._truths(owner) == tuple(truth for _, truth in self._guards)
+    holds: Callable[[Any], bool]
 
 
 _TRACED: WeakKeyDictionary[type, dict[Any, list[Traced]]] = WeakKeyDictionary()
@@ -67,45 +64,53 @@ def trace(owner: Any, inputs: Inputs) -> Rule:
     return found.rule
 
 
+def guard(guards: Sequence[tuple[str, bool]], name: str = "self") -> Callable[[Any], bool]:
+    """A function that tells whether guards hold, given what they call ``name``.
+
+    They are asked in order, up to the first that fails: the rule would have come no further. One that cannot be
+    evaluated does not hold.
+    """
+    text = " and ".join(source if truth else f"not {source}" for source, truth in guards) or "True"
+    function = eval(f"lambda {name}, np: bool({text})")
+
+    def holds(owner: Any) -> bool:
+        try:
+            return bool(function(owner, np))
+        except Exception:  # the rule itself will say what is wrong, when it runs
+            return False
+
+    return holds
+
+
 def _trace_twice(owner: Any, inputs: Inputs) -> Traced:
     """A rule that draws random numbers, or counts somewhere, is another one the second time."""
-    recording, error = Recording(), None
+    recording = Recording(FUNCTIONS)
     rule: Rule | None = None
+    error: UntraceableRuleError | None = None
     try:
         rule = _run(owner, inputs, recording)
-        again = _run(owner, inputs, Recording())
+        again = _run(owner, inputs, Recording(FUNCTIONS))
         if (again.scalars, again.guards) != (rule.scalars, rule.guards):
-            rule, error = (
-                None,
-                UntraceableRuleError(
-                    f"the rule of {type(owner).__name__} gives other numbers each time it runs; "
-                    f"random numbers and counters cannot be compiled"
-                ),
+            rule = None
+            error = UntraceableRuleError(
+                f"the rule of {type(owner).__name__} gives other numbers each time it runs; "
+                f"random numbers and counters cannot be compiled"
             )
     except UntraceableRuleError as found:
         rule, error = None, found
-    guards = tuple(recording.journal.guards.items())
-    return Traced(rule, error, guards, _function(f"bool({source})" for source, _ in guards))
-
-
-def _function(sources: Any) -> Callable[..., tuple[bool, ...]]:
-    text = "".join(f"{source}, " for source in sources)
-    function = eval(f"lambda self, np: ({text})" if text else "lambda self, np: ()")
-    return lambda owner: function(owner, np)
+    return Traced(rule, error, guard(tuple(recording.journal.guards.items())))
 
 
 def _run(owner: Any, inputs: Inputs, recording: Recording) -> Rule:
     used = [each for each in inputs if each is not None]
     loads = [Load(position, each.dtype, each.single) for position, each in enumerate(used)]
-    symbols = {each.name: Symbol(recording, load) for each, load in zip(used, loads, strict=True)}
-    stand_in = stand_in_for(owner, recording.journal)
-    before = fingerprints(stand_in)
+    symbols = {each.name: Symbol(recording, load, each.single) for each, load in zip(used, loads, strict=True)}
     try:
         with np.errstate(all="ignore"):
+            stand_in = StandIn(owner, recording.journal)
             type(owner).rule(stand_in, *(None if each is None else symbols[each.name] for each in inputs))
     except Exception as error:
         raise UntraceableRuleError(_explained(owner, error)) from error
-    check_unchanged(owner, before, fingerprints(stand_in))
     stores = [
         (position, symbols[each.name].value)
         for position, (each, load) in enumerate(zip(used, loads, strict=True))
@@ -114,11 +119,17 @@ def _run(owner: Any, inputs: Inputs, recording: Recording) -> Rule:
     return Rule(tuple(used), tuple(recording.scalars), tuple(recording.journal.guards.items()), tuple(stores))
 
 
-_HERE = Path(__file__).parent
+_NOT_THE_AUTHORS = Path(__file__).parent, Path(np.__file__).parent
+"""Where lines stand that the author of a rule did not write."""
 
 
 def _explained(owner: Any, error: Exception) -> str:
     """The error with the last line of the author's text that led to it."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent != _HERE]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not any(Path(frame.filename).is_relative_to(directory) for directory in _NOT_THE_AUTHORS)
+    ]
     where = f" ({frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
-    return f"the rule of {type(owner).__name__} cannot be compiled: {error}{where}"
+    what = str(error) if isinstance(error, UntraceableRuleError) else f"{type(error).__name__}: {error}"
+    return f"the rule of {type(owner).__name__} cannot be compiled: {what}{where}"
