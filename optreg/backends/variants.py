@@ -24,11 +24,15 @@ SlotType: TypeAlias = tuple[DType, bool] | None
 
 @attrs.frozen
 class Signature:
-    """What a kernel depends on of a tensor: the dtypes of its arrays, those of complex ones by their real parts."""
+    """What a kernel depends on of a tensor: the dtypes of its arrays, those of complex ones by their real parts.
+
+    Complex tensors have two numbers an element, so they are no job of the same kernel with real ones.
+    """
 
     param: DType
     grad: DType
     slots: tuple[tuple[SlotType, ...], ...]
+    is_complex: bool
 
 
 @attrs.define(eq=False)
