@@ -28,6 +28,9 @@ class GradientClipping(Hook):
     Args:
         threshold: the largest norm allowed, >= 0, or a schedule.
 
+    Attributes:
+        rate: what the gradients of the last step were multiplied with; 1.0 where they were left as they are.
+
     >>> import optreg
     >>> optreg.create_hook("gradient_clipping", threshold=1.0)
     GradientClipping(threshold=1.0)
@@ -35,12 +38,12 @@ class GradientClipping(Hook):
 
     threshold: float = nonnegative()
     _warned: bool = attrs.field(default=False, init=False)
-    _rate: float = attrs.field(default=1.0, init=False)
+    rate: float = attrs.field(default=1.0, init=False)
 
     def observe(self, opt: Any) -> None:
         """Measure the norm of all gradients."""
         norm = global_norm(param.grad for _, param in named_parameters(opt.target))
-        self._rate = 1.0
+        self.rate = 1.0
         if not math.isfinite(norm):
             if not self._warned:
                 self._warned = True
@@ -52,12 +55,20 @@ class GradientClipping(Hook):
                 )
         elif norm > 0:
             with holding(self, values_at(self, step_of(self, opt.t))):
-                self._rate = self.threshold / norm
+                self.rate = self.threshold / norm
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The rate, for a checkpoint, and whether the warning was given."""
+        return {"rate": self.rate, "warned": self._warned}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """The same, from a checkpoint."""
+        self.rate, self._warned = float(state["rate"]), bool(state["warned"])
 
     def rule(self, param: Array, grad: Array) -> None:  # noqa: ARG002 (a rule takes both)
         """Scale one gradient."""
-        if self._rate < 1:
-            grad *= self._rate
+        if self.rate < 1:
+            grad *= self.rate
 
 
 @attrs.define(eq=False, repr=False)
