@@ -82,7 +82,7 @@ def assert_same(one, other):
 
 
 def contents(thing: Any, seen: set[int] | None = None) -> Any:
-    """Everything that an object holds, however private, as text and tuples; what cannot be read stands for itself."""
+    """Everything that an object holds, as text and tuples."""
     seen = set() if seen is None else seen
     if isinstance(thing, np.ndarray):
         return "array", thing.dtype.str, thing.shape, thing.tobytes()
@@ -112,14 +112,15 @@ def contents(thing: Any, seen: set[int] | None = None) -> Any:
     return type(thing).__name__, _attributes(thing, seen)
 
 
-CACHES = {"_by_path", "_made_for", "_parameters", "_plan", "_repeat", "grad"}
+KEPT = {"_hooks", "_hook_states", "_options", "_states"}
+"""The private attributes that matter beyond a step."""
 
 
 def _attributes(thing, seen):
     names = dict.fromkeys(vars(thing) if hasattr(thing, "__dict__") else ())
     for base in type(thing).__mro__:
         names |= dict.fromkeys(vars(base).get("__slots__", ()))
-    # A hook's t is what the last pass left behind; the next pass sets it anew.
-    left_out = CACHES | {"t"} if isinstance(thing, optreg.Hook) else CACHES
-    names = [name for name in names if name not in left_out and not name.startswith("__") and hasattr(thing, name)]
-    return {name: contents(getattr(thing, name), seen) for name in names}
+    # Gradients and a hook's t are what the last step left behind; the next one sets them anew.
+    left_behind = {"t"} if isinstance(thing, optreg.Hook) else {"grad"}
+    names = [name for name in names if name not in left_behind and (not name.startswith("_") or name in KEPT)]
+    return {name: contents(getattr(thing, name), seen) for name in names if hasattr(thing, name)}
