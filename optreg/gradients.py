@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from optreg.arrays import Array, device_of, is_array, real_elements, zeros_like
+from optreg.arrays import Array, device_of, is_array, zeros_like
 from optreg.errors import GradientError, did_you_mean
 from optreg.targets import ArrayTarget, all_parameters, children, described, leaves, named_parameters
 
@@ -130,26 +129,3 @@ def changeable_gradients(parameters: Iterable[tuple[str, Any]]) -> list[Array]:
         if grad is not None:
             found[id(grad)] = grad
     return list(found.values())
-
-
-def global_norm(gradients: Iterable[Array | None]) -> float:
-    """The L2 norm of all gradients together, summed in float64, as a float on the host.
-
-    Synchronizes with every device that holds a gradient. A gradient that is None counts as zeros.
-    """
-    return math.sqrt(sum(float(_sum_of_squares(grad)) for grad in gradients if grad is not None and grad.size))
-
-
-def _sum_of_squares(array: Array) -> float:
-    elements = real_elements(array)
-    if not isinstance(elements, np.ndarray):
-        with device_of(elements):
-            return float((elements.astype("float64") ** 2).sum())
-    total = 0.0
-    with (
-        np.nditer(elements, ["external_loop", "buffered"], buffersize=16_384) as blocks,
-        np.errstate(over="ignore"),
-    ):
-        for block in blocks:
-            total += float(np.square(block, dtype=np.float64).sum())
-    return total

@@ -9,6 +9,7 @@ from typing import Any
 
 from optreg.backends import current_backend
 from optreg.backends.work import Repeatable, Work
+from optreg.hook import observes
 from optreg.hyperparameters import holding, signature, values_at
 from optreg.passes import groups_at, step_of
 from optreg.targets import ArrayTarget, named_parameters, nested
@@ -31,6 +32,7 @@ class Repeat:
         self._attributes = len(vars(work.optimizer).keys() | {"_repeat"})
         self._held = _held_by(work.optimizer)
         self._hooks = [(hook, t - work.optimizer.t) for hook, t, _ in work.hooks]
+        self._observer = next((hook for hook, offset in self._hooks if offset < 0 and observes(hook)), None)
         self._owners = [work.optimizer, *(hook for hook, _ in self._hooks)]
         self._choices = [(owner, name, value) for owner in self._owners for name, value in _choices_of(owner)]
         self._plain = len(work.groups) == 1 and not any(map(_has_schedules, self._owners)) and not work.groups[0].values
@@ -50,6 +52,8 @@ class Repeat:
             or not self._prepared.fit()
         ):
             return False
+        if self._observer is not None:
+            self._observer.observe(optimizer)
         t = optimizer.t
         try:
             optimizer.t = t + 1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -71,8 +71,7 @@ class Job:
             [[flag, each.single] for flag, each in zip(flags, variant.rule.inputs, strict=True)], np.int64
         )
         pairs = 2 if count and first[0].dtype.kind == "c" else 1
-        self._chunks = _chunks(self._sizes * pairs)
-        self._elements = int(self._sizes.sum()) * pairs
+        self._chunks = table_of_chunks(tuple((self._sizes * pairs).tolist()))
         self._constant = (
             [array.ctypes.data for array in (self._dtypes, self._sizes, self._needs)],
             [array.ctypes.data for array in (self._addresses, self._result)],
@@ -121,20 +120,28 @@ class Job:
         step = partial(
             kernel, addresses, groups, scalars.ctypes.data, self._numbers.ctypes.data, self._chunks.ctypes.data
         )
-        chunks = len(self._chunks)
-        threads = 1 if self._elements <= ALONE else thread_count()
-        if threads == 1:
-            step(0, chunks)
-        else:
-            bounds = np.linspace(0, chunks, min(chunks, 8 * threads) + 1).astype(int).tolist()
-            WORKERS.run([partial(step, low, high) for low, high in pairwise(bounds)], threads)
+        over_chunks(step, self._chunks)
         self._gathered = []
 
 
-def _chunks(sizes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+@lru_cache(maxsize=64)
+def table_of_chunks(sizes: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """The chunks of tensors of these sizes: rows of a tensor's number, and where in it the chunk begins and ends."""
     rows = [
         (tensor, begin, min(begin + CHUNK, size))
-        for tensor, size in enumerate(sizes.tolist())
+        for tensor, size in enumerate(sizes)
         for begin in range(0, size, CHUNK)
     ]
     return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def over_chunks(step: Callable[[int, int], None], chunks: np.ndarray[Any, Any]) -> None:
+    """Run ``step(first, last)`` over all chunks, on as many threads as their elements are worth."""
+    count = len(chunks)
+    alone = count < 2 or int((chunks[:, 2] - chunks[:, 1]).sum()) <= ALONE
+    threads = 1 if alone else thread_count()
+    if threads == 1:
+        step(0, count)
+        return
+    bounds = np.linspace(0, count, min(count, 8 * threads) + 1).astype(int).tolist()
+    WORKERS.run([partial(step, low, high) for low, high in pairwise(bounds)], threads)
