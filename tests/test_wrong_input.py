@@ -155,6 +155,8 @@ def test_after_an_exception_of_the_loss_function_the_optimizer_goes_on():
 
 def test_after_an_exception_in_a_rule_hyperparameters_are_what_they_were():
     class Fails(GradientMethod):
+        elementwise = False
+
         def __init__(self, lr=0.1):
             self.lr = lr
 
