@@ -26,7 +26,7 @@ def _clip(symbol: Symbol, a: Any, a_min: Any = None, a_max: Any = None, out: Any
         a, low, high = _promoted_together(symbol, a, low, high)
         clipped = symbol.applied(np.minimum, (symbol.applied(np.maximum, (a, low)), high))
     if out is None:
-        return clipped
+        return Symbol(symbol._recording, clipped.value, clipped.single, fixed=clipped.single)  # as ufuncs do
     out.assign(clipped)
     return out
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from enum import Enum
-from functools import cached_property
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType
 from typing import Any, NoReturn
 
@@ -42,8 +41,6 @@ class StandIn:
         if name not in getattr(owner, "__dict__", ()):
             if isinstance(on_class, FunctionType):
                 return MethodType(on_class, self)
-            if isinstance(on_class, cached_property):
-                return on_class.func(self)
             if isinstance(on_class, _PARTS_OF_A_CLASS):
                 return getattr(owner, name)
         return _read(self._stand_in_journal, f"self.{name}", getattr(owner, name))

@@ -1,0 +1,60 @@
+"""Traced rules, run with NumPy: each operation is the ufunc of its name, in exactly the dtypes that the trace gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from optreg.rule import slots_of
+from optreg.tracing.nodes import HostValue, Input, Load, Rule, Value, in_order
+from optreg.tracing.trace import trace
+
+
+def inputs_of(owner: Any, param: Any, grad: Any, state: dict[str, Any]) -> tuple[Input | None, ...]:
+    """The inputs of a rule, as the arrays are."""
+    slots = [(name, state.get(name)) for name in slots_of(type(owner).rule).names]
+    return (
+        Input("param", param.dtype),
+        Input("grad", grad.dtype),
+        *(None if slot is None else Input(name, slot.dtype, slot.ndim == 0) for name, slot in slots),
+    )
+
+
+def run_traced(owner: Any, param: Any, grad: Any, state: dict[str, Any]) -> Rule:
+    """Do to the arrays what the rule would do, by way of its trace."""
+    rule = trace(owner, inputs_of(owner, param, grad, state))
+    arrays = {"param": param, "grad": grad, **state}
+    interpret(rule, [arrays[each.name] for each in rule.inputs], "self", owner)
+    return rule
+
+
+def interpret(rule: Rule, arrays: list[Any], name: str, owner: Any) -> None:
+    """Run a rule on the arrays of its inputs, in place, with ``owner`` under its name in scalars and guards."""
+    scope = {name: owner, "np": np}
+    with np.errstate(all="ignore"):
+        for source, truth in rule.guards:
+            assert bool(eval(source, scope)) == truth, source
+        scalars = [float(eval(source, scope)) for source in rule.scalars]
+        values: dict[Value, Any] = {}
+        for value in in_order(value for _, value in rule.stores):
+            values[value] = _computed(value, values, arrays, scalars)
+            assert values[value].dtype == value.dtype
+            assert values[value].ndim == 0 or not value.single
+    for position, value in rule.stores:
+        assert value.dtype == arrays[position].dtype
+        arrays[position][...] = values[value]
+
+
+def _computed(value: Value, values: dict[Value, Any], arrays: list[Any], scalars: list[float]) -> Any:
+    if isinstance(value, Load):
+        return arrays[value.array].copy()
+    if isinstance(value, HostValue):
+        return np.asarray(scalars[value.position]).astype(value.dtype)
+    operands = [values[each] for each in value.operands]
+    if value.function == "cast":
+        return np.asarray(operands[0]).astype(value.dtype)
+    if value.function == "where":
+        return np.where(*operands)
+    ufunc = getattr(np, value.function)
+    return np.asarray(ufunc(*operands, signature=(*(each.dtype for each in operands), value.dtype)))
