@@ -16,7 +16,8 @@ from optreg.errors import HyperparameterError
 
 def gradients_after(hook, gradients, parameters=None, steps=1):
     """What hooks leave in the gradients of the last step."""
-    parameters = {name: np.ones_like(grad) for name, grad in gradients.items()} if parameters is None else parameters
+    start = {name: np.ones_like(grad) for name, grad in gradients.items()} if parameters is None else parameters
+    parameters = {name: array.copy() for name, array in start.items()}
     optimizer = optreg.create("sgd", lr=1e-300).setup(parameters)
     optimizer.add_hook(hook)
     for _ in range(steps):
