@@ -145,12 +145,14 @@ class Compilation:
         arguments: the number of its arguments.
         kernel: when it is there.
         failure: why it will not be.
+        seconds: how long NumPy has worked in its place.
     """
 
     source: str
     arguments: int
     kernel: Kernel | None = None
     failure: str | None = None
+    seconds: float = 0.0
     _pid: int = 0
     _asked: int = 0
     _since: float = 0.0

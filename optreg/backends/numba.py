@@ -97,7 +97,7 @@ class NumbaBackend:
                     self._sort(number, group, sorted_out, left)
         jobs = []
         for variant, found in sorted_out.items():
-            worth = variant.seconds >= WORTH_COMPILING
+            worth = variant.compilation.seconds >= WORTH_COMPILING
             kernel, check = self._kernel(variant.compilation, worth), self._kernel(CHECK, worth)
             job = None if kernel is None or check is None else Job(variant, [_member(*each, work) for each in found])
             if kernel is not None and check is not None and job is not None and job.fits(check):
@@ -112,7 +112,7 @@ class NumbaBackend:
             made.run()
         if left:
             self._run_with_numpy(work, left)
-        return None if left else made
+        return made if not left and all(variant.lasts for variant in sorted_out) else None
 
     def sums_of_squares(
         self, arrays: Sequence[np.ndarray[Any, Any]]
@@ -181,7 +181,7 @@ class NumbaBackend:
         self._numpy.run(attrs.evolve(work, groups=groups))
         elapsed = time.perf_counter() - begin
         for variant in {variant for variant, _, _ in left if variant is not None}:
-            variant.seconds += elapsed
+            variant.compilation.seconds += elapsed
 
     def _warn(self, message: str) -> None:
         if message not in self._warned:

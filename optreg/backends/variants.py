@@ -14,7 +14,7 @@ from optreg.backends.kernel_source import kernel_source
 from optreg.rule import flags_of, slots_of
 from optreg.tracing.chain import Link, chain
 from optreg.tracing.nodes import DType, Input, Rule
-from optreg.tracing.trace import Inputs, trace
+from optreg.tracing.trace import Inputs, guard, trace, traced
 
 RUN_ARGUMENTS = 7
 
@@ -41,33 +41,25 @@ class Variant:
 
     Attributes:
         rule: the joined rule.
-        compilation: of its kernel.
-        seconds: how long NumPy has worked in its place.
+        compilation: of its kernel, which other variants may share.
+        lasts: it is right for longer than this step.
+        holds: whether the rules would take the same branches now, given their owners.
     """
 
     rule: Rule
     compilation: Compilation
-    seconds: float = 0.0
-    _truths: Callable[..., tuple[bool, ...]] = attrs.field(init=False)
+    lasts: bool = True
+    holds: Callable[[Sequence[Any]], bool] = attrs.field(init=False)
     _scalars: Callable[..., tuple[float, ...]] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._truths = _function(f"bool({source})" for source, _ in self.rule.guards)
-        self._scalars = _function(self.rule.scalars)
-
-    def holds(self, owners: Sequence[Any]) -> bool:
-        """Whether the rules would take the same branches now."""
-        return not self.rule.guards or self._truths(owners, np) == tuple(truth for _, truth in self.rule.guards)
+        self.holds = guard(self.rule.guards, "owners")
+        text = "".join(f"{source}, " for source in self.rule.scalars)
+        self._scalars = eval(f"lambda owners, np: ({text})")
 
     def scalars(self, owners: Sequence[Any]) -> tuple[float, ...]:
         """The scalars of this step."""
         return self._scalars(owners, np)
-
-
-def _function(sources: Any) -> Callable[..., Any]:
-    text = "".join(f"{source}, " for source in sources)
-    function: Callable[..., Any] = eval(f"lambda owners, np: ({text})" if text else "lambda owners, np: ()")
-    return function
 
 
 _VARIANTS: dict[Any, list[Variant]] = {}
@@ -84,13 +76,13 @@ def variant_of(owners: Sequence[Any], keeps_gradient: Sequence[bool], signature:
     for variant in known:
         if variant.holds(owners):
             return variant
-    links = [
-        Link(trace(owner, _inputs(owner, signature, slots)), keeps)
-        for owner, slots, keeps in zip(owners, signature.slots, keeps_gradient, strict=True)
-    ]
-    rule = chain(links)
-    variant = Variant(rule, _compilation(kernel_source(rule)))
-    known.append(variant)
+    inputs = [_inputs(owner, signature, slots) for owner, slots in zip(owners, signature.slots, strict=True)]
+    together = list(zip(owners, inputs, keeps_gradient, strict=True))
+    rule = chain([Link(trace(owner, arrays), keeps) for owner, arrays, keeps in together])
+    lasts = not any(traced(owner, arrays).fleeting for owner, arrays, _ in together)
+    variant = Variant(rule, _compilation(kernel_source(rule)), lasts)
+    if variant.lasts:
+        known.append(variant)
     return variant
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +18,13 @@ class Journal:
     Attributes:
         guards: pairs of a source text and the truth it had; the trace is right while they hold. A later one may be
             an error to evaluate where an earlier one does not hold.
+        fleeting: the rule has taken a scalar for a plain number, with which nobody can follow what it does then, so
+            the trace is right for this step alone.
     """
 
     def __init__(self) -> None:
         self.guards: dict[str, bool] = {}
+        self.fleeting = False
 
     def decided(self, source: str, truth: bool) -> bool:
         """Note that the rule branched on ``source``."""
@@ -116,18 +119,21 @@ class Scalar:
 
     def __index__(self) -> int:
         """As in ``range(self.steps)``; another number would make another rule, so this is a branch, too."""
-        if not isinstance(self.value, (int, np.integer)) or re.search(r"\bself\.t\b", self.source):
-            return self.__int__()
+        if not isinstance(self.value, (int, np.integer)):
+            raise TypeError(f"{self.source} is {self.value!r}, which is no whole number")
+        if re.search(r"\bself\.t\b", self.source):
+            return int(self)
         self.journal.decided(f"({self.source} == {int(self.value)})", True)
         return int(self.value)
 
-    def __int__(self) -> NoReturn:
-        raise UntraceableRuleError(
-            f"float(), int() and the math module need {self.source} to be fixed, but it may change at every step; "
-            f"write it with operators (** 0.5 for the root) or with NumPy's functions"
-        )
+    def __float__(self) -> float:
+        """As in ``math.sqrt(self.lr)``."""
+        self.journal.fleeting = True
+        return float(self.value)
 
-    __float__ = __complex__ = __int__
+    def __int__(self) -> int:
+        self.journal.fleeting = True
+        return int(self.value)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__" or kwargs or not _are_scalars(inputs):

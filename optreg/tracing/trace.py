@@ -30,11 +30,13 @@ class Traced:
         rule: what it does, element by element; None if it cannot be traced.
         error: why not.
         holds: whether the rule would take the same branches now, given its owner.
+        fleeting: it takes scalars for plain numbers (``math.sqrt(self.lr)``), so it has to be traced at each step.
     """
 
     rule: Rule | None
     error: UntraceableRuleError | None
     holds: Callable[[Any], bool]
+    fleeting: bool = False
 
 
 _TRACED: WeakKeyDictionary[type, dict[Any, list[Traced]]] = WeakKeyDictionary()
@@ -53,12 +55,14 @@ def traced(owner: Any, inputs: Inputs) -> Traced:
 
 
 def trace(owner: Any, inputs: Inputs) -> Rule:
-    """As :func:`traced`, for those that need a rule.
+    """As :func:`traced`, for those that need a rule: one that is right for this step, at least.
 
     Raises:
         UntraceableRuleError: the rule does something that cannot be compiled; the message names the line.
     """
     found = traced(owner, inputs)
+    if found.fleeting:
+        return _run(owner, inputs, Recording(FUNCTIONS))
     if found.rule is None:
         raise found.error or UntraceableRuleError(f"the rule of {type(owner).__name__} cannot be compiled")
     return found.rule
@@ -96,9 +100,10 @@ def _trace_twice(owner: Any, inputs: Inputs) -> Traced:
                 f"the rule of {type(owner).__name__} gives other numbers each time it runs; "
                 f"random numbers and counters cannot be compiled"
             )
+        fleeting = rule is not None and recording.journal.fleeting
     except UntraceableRuleError as found:
-        rule, error = None, found
-    return Traced(rule, error, guard(tuple(recording.journal.guards.items())))
+        rule, error, fleeting = None, found, False
+    return Traced(None if fleeting else rule, error, guard(tuple(recording.journal.guards.items())), fleeting)
 
 
 def _run(owner: Any, inputs: Inputs, recording: Recording) -> Rule:

@@ -71,17 +71,8 @@ def number_of_an_array(self, param, grad, m, n):
     param -= float(n)  # here
 
 
-def root_by_math(self, param, grad, m, n):
-    param -= math.sqrt(self.lr)  # here
-
-
 def root_of_an_array(self, param, grad, m, n):
     param -= math.sqrt(n)  # here
-
-
-def steps_of_a_loop(self, param, grad, m, n):
-    for _ in range(self.t):  # here
-        param -= grad
 
 
 def changes_self(self, param, grad, m, n):
@@ -192,9 +183,7 @@ SAYS = {
     element: "only [...] and [:] are possible; use np.where, or say elementwise = False",
     mask: "use np.where, or say elementwise = False",
     number_of_an_array: "use NumPy's functions",
-    root_by_math: "write it with operators (** 0.5 for the root) or with NumPy's functions",
     root_of_an_array: "use NumPy's functions",
-    steps_of_a_loop: "may change at every step",
     changes_self: "it sets self.count; keep a number of each tensor in a slot",
     changes_options: "does not support item assignment",
     new_attribute: "it sets self.kept; keep a number of each tensor in a slot",

@@ -1,0 +1,179 @@
+"""The text of a traced rule in C++, for one element of a tensor: a CUDA kernel stands around it, and a test on the host.
+
+Its parts, in namespace scope::
+
+    struct Once { … };                              what is the same for every element of a tensor
+    Once once(const double *scalars, numbers…);     from the group's scalars, and the slots that are one number
+    void element(const Once &once, arrays…);        changes the element of each array that the rule stores to
+
+The macro ``OPTREG_FUNCTION`` stands before each function. Nothing in the text may be reordered or contracted: it is to be
+compiled without multiply-adds and with division and roots as IEEE 754 has them. Then it gives NumPy's bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+import attrs
+
+from optreg.errors import UntraceableRuleError
+from optreg.tracing.nodes import DType, HostValue, Load, Operation, Rule, Value, in_order
+
+TYPES = {"float16": "Half", "float32": "float", "float64": "double", "bool": "bool", "int64": "long long"}
+"""How a dtype is called. ``Half`` is only stored: ``to_float`` and ``to_half`` convert it."""
+
+_SUFFIX = {"float32": "f", "float64": ""}
+"""Of C's functions, by the dtype of their arguments."""
+
+_INFIX = {
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "logical_and": "&&", "logical_or": "||",
+    "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=",
+}  # fmt: skip
+
+_TEXTS = {
+    "negative": "-{0}",
+    "positive": "{0}",
+    "square": "{0} * {0}",
+    "reciprocal": "1 / {0}",
+    "logical_not": "!{0}",
+    "isfinite": "{0} - {0} == 0",
+    "isnan": "{0} != {0}",
+    # As NumPy has them: a NaN is handed on, and of two equal numbers (that is, zeros) the second one is taken.
+    "maximum": "{0} > {1} || {0} != {0} ? {0} : {1}",
+    "minimum": "{0} < {1} || {0} != {0} ? {0} : {1}",
+    "fmax": "{0} > {1} || {1} != {1} ? {0} : {1}",
+    "fmin": "{0} < {1} || {1} != {1} ? {0} : {1}",
+    "sign": "{0} > 0 ? 1 : {0} < 0 ? -1 : {0} == 0 ? 0 : {0}",
+    "where": "{0} ? {1} : {2}",
+}
+
+_OF_C = {
+    "sqrt": "sqrt", "absolute": "fabs", "fabs": "fabs", "floor": "floor", "ceil": "ceil", "copysign": "copysign",
+    "exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p", "tanh": "tanh", "power": "pow",
+}  # fmt: skip
+"""Functions that have a name of their own in C."""
+
+_REMAINDER = """\
+OPTREG_FUNCTION {type} remainder_of({type} a, {type} b) {{
+    const {type} rest = fmod{suffix}(a, b);
+    if (b == 0) return rest;
+    if (rest == 0) return copysign{suffix}(0, b);
+    return (b < 0) != (rest < 0) ? rest + b : rest;
+}}
+"""
+
+
+@attrs.frozen
+class Element:
+    """The text for a rule, and how its functions are called.
+
+    Attributes:
+        text: C++.
+        numbers: the positions of the inputs whose single number ``once`` takes, in order.
+        arrays: the positions of the inputs of which ``element`` takes an element, in order.
+        loaded: those of ``arrays`` that are read.
+        stored: those of ``arrays`` that are changed.
+        new_numbers: the inputs that are single numbers and change, with the field of ``Once`` that holds the new one.
+    """
+
+    text: str
+    numbers: tuple[int, ...]
+    arrays: tuple[int, ...]
+    loaded: frozenset[int]
+    stored: frozenset[int]
+    new_numbers: tuple[tuple[int, str], ...]
+
+
+def type_of(dtype: DType) -> str:
+    """The name of a dtype in C++.
+
+    Raises:
+        UntraceableRuleError: it has none.
+    """
+    if dtype.name not in TYPES:
+        raise UntraceableRuleError(f"values of {dtype} cannot be compiled to C++")
+    return TYPES[dtype.name]
+
+
+def element_source(rule: Rule) -> Element:
+    """Write the functions of a rule.
+
+    Raises:
+        UntraceableRuleError: it computes something that has no counterpart in C++.
+    """
+    values = in_order(value for _, value in rule.stores)
+    names = {value: f"v{number}" for number, value in enumerate(values)}
+    loads = [value for value in values if isinstance(value, Load)]
+    numbers = sorted({load.array for load in loads if load.single})
+    loaded = frozenset(load.array for load in loads if not load.single)
+    stored = {position: value for position, value in rule.stores if not rule.inputs[position].single}
+    arrays = tuple(sorted(loaded | stored.keys()))
+
+    single = [value for value in values if value.single]
+    needed = {value for _, value in rule.stores}.union(
+        *(value.operands for value in values if isinstance(value, Operation) and not value.single)
+    )
+    handed_on = [value for value in single if value in needed]
+    of_each = {value: f"once.{name}" if value.single else name for value, name in names.items()}
+    lines = [
+        f"struct Once {{ {' '.join(f'{type_of(value.dtype)} {names[value]};' for value in handed_on)} }};",
+        f"OPTREG_FUNCTION Once once(const double *scalars{_arguments(rule, numbers, set())}) {{",
+        *(f"    const {type_of(value.dtype)} {names[value]} = {_text(value, names)};" for value in single),
+        f"    return Once{{{', '.join(names[value] for value in handed_on)}}};",
+        "}",
+        f"OPTREG_FUNCTION void element(const Once &once{_arguments(rule, arrays, stored.keys())}) {{",
+        *(f"    const {type_of(v.dtype)} {names[v]} = {_text(v, of_each)};" for v in values if not v.single),
+        *(f"    a{position} = {of_each[value]};" for position, value in stored.items()),
+        "}",
+    ]
+    return Element(
+        text="\n".join([*_helpers(values), *lines, ""]),
+        numbers=tuple(numbers),
+        arrays=arrays,
+        loaded=loaded,
+        stored=frozenset(stored),
+        new_numbers=tuple((position, of_each[value]) for position, value in rule.stores if position not in stored),
+    )
+
+
+def _arguments(rule: Rule, positions: Sequence[int], changed: Set[int]) -> str:
+    types = {position: type_of(rule.inputs[position].dtype) for position in positions}
+    return "".join(f", {name}{' &' if position in changed else ' '}a{position}" for position, name in types.items())
+
+
+def _helpers(values: Sequence[Value]) -> list[str]:
+    kinds = {value.dtype.name for value in values if isinstance(value, Operation) and value.function == "remainder"}
+    return [_REMAINDER.format(type=TYPES[kind], suffix=_SUFFIX[kind]) for kind in sorted(kinds & _SUFFIX.keys())]
+
+
+def _text(value: Value, names: dict[Value, str]) -> str:
+    if isinstance(value, Load):
+        return f"a{value.array}"
+    if isinstance(value, HostValue):
+        scalar = f"scalars[{value.position}]"
+        return f"{scalar} != 0" if value.dtype.kind == "b" else f"({type_of(value.dtype)}){scalar}"
+    operands = [names[each] for each in value.operands]
+    if value.function == "cast":
+        return _cast(operands[0], value.operands[0].dtype, value.dtype)
+    if value.function in _INFIX:
+        return f"{operands[0]} {_INFIX[value.function]} {operands[1]}"
+    if value.function in _TEXTS:
+        return _TEXTS[value.function].format(*operands)
+    name = value.operands[0].dtype.name
+    if name in _SUFFIX and value.function == "remainder":
+        return f"remainder_of({', '.join(operands)})"
+    if name in _SUFFIX and value.function in _OF_C:
+        return f"{_OF_C[value.function]}{_SUFFIX[name]}({', '.join(operands)})"
+    raise UntraceableRuleError(f"np.{value.function} of {name} cannot be compiled to C++")
+
+
+def _cast(operand: str, old: DType, new: DType) -> str:
+    if new.kind == "b":
+        return f"{operand} != 0"
+    if old.name == "float16":
+        return f"({type_of(new)})to_float({operand})"
+    if new.name == "float16":
+        if old.name != "float32":
+            raise UntraceableRuleError(f"{old} cannot be rounded to float16 in one step; make it float32 first")
+        return f"to_half({operand})"
+    return f"({type_of(new)}){operand}"
