@@ -15,6 +15,7 @@ COMMANDS = {
     "list": ("optreg.cli.listing:list_names", "List optimizers, and all else that has a name."),
     "info": ("optreg.cli.info:info", "Describe an optimizer: hyperparameters, paper, package."),
     "compare": ("optreg.cli.compare:compare", "Train the same model with several optimizers; table and plot."),
+    "bench": ("optreg.cli.bench:bench", "Measure backends and other packages on this machine."),
     "plugins": ("optreg.cli.plugins:plugins", "Show the packages that offer names."),
     "why": ("optreg.cli.why:why", "Explain what a name means, and why."),
     "doctor": ("optreg.cli.doctor:doctor", "Look for what is broken; exit status 1 if something is."),

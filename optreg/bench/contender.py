@@ -1,0 +1,139 @@
+"""What is measured against each other: the shape that all contenders have, and optreg's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+import attrs
+import numpy as np
+
+from optreg.backends import use_backend
+from optreg.bench.cases import Array, Variant
+from optreg.hyperparameters import values_of
+from optreg.registry import create
+
+
+@attrs.frozen
+class Job:
+    """The same work for every contender.
+
+    Attributes:
+        optimizer: its name in optreg.
+        variant: what is done besides.
+        dtype: of the parameters.
+        threads: that each contender may use.
+    """
+
+    optimizer: str
+    variant: Variant
+    dtype: str
+    threads: int
+
+    def our_optimizer(self) -> Any:
+        """The optimizer of optreg, with hooks where it has no decay of its own, and for clipping."""
+        own_decay = has_own_decay(self.optimizer)
+        hyperparameters: dict[str, Any] = {"weight_decay": self.variant.decay} if own_decay else {}
+        hooks: list[Any] = []
+        if self.variant.threshold is not None:
+            hooks.append(("gradient_clipping", {"threshold": self.variant.threshold}))
+        if self.variant.decay and not own_decay:
+            hooks.append(("weight_decay", {"rate": self.variant.decay}))
+        return create(self.optimizer, hooks=hooks, **hyperparameters)
+
+    def values(self) -> dict[str, Any]:
+        """The optimizer's hyperparameters."""
+        return dict(values_of(self.our_optimizer()))
+
+
+def has_own_decay(optimizer: str) -> bool:
+    """Whether the method has weight decay in its formula; others get that of a hook, through the gradient."""
+    return "weight_decay" in values_of(create(optimizer))
+
+
+class Contender(Protocol):
+    """An implementation at work on parameters of its own."""
+
+    name: str
+
+    def start(self, values: Sequence[Array]) -> None:
+        """Begin at copies of ``values``."""
+
+    def renew_gradients(self, gradients: Sequence[Array]) -> None:
+        """Put new arrays, copies of ``gradients``, in the places of the gradients."""
+
+    def step(self) -> None:
+        """Make one step and wait for its end: this is what is timed."""
+
+    def drop_gradients(self) -> None:
+        """Give their memory back."""
+
+    def values(self) -> list[Array]:
+        """Copies of the parameters as they are now."""
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """What a program would do once around its steps."""
+
+
+class Ours:
+    """optreg with one of its backends."""
+
+    def __init__(self, name: str, job: Job) -> None:
+        self.name = name
+        self._job = job
+
+    def start(self, values: Sequence[Array]) -> None:
+        self._arrays = {str(position): value.copy() for position, value in enumerate(values)}
+        self._optimizer = self._job.our_optimizer().setup(self._arrays)
+        self._parameters = [parameter for _, parameter in self._optimizer.target.namedparams()]
+
+    def renew_gradients(self, gradients: Sequence[Array]) -> None:
+        self.drop_gradients()
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = gradient.copy()
+
+    def step(self) -> None:
+        self._optimizer.update()
+
+    def drop_gradients(self) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def values(self) -> list[Array]:
+        return [array.copy() for array in self._arrays.values()]
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        with use_backend(self.name):
+            yield
+
+
+def arrays_moved(optimizer: str) -> int:
+    """How many arrays as large as the parameters a step moves: AdamW reads p, g, m, v and writes p, m, v.
+
+    Slots of one number a tensor do not count.
+    """
+    like = np.zeros(2, np.float32)
+    made = create(optimizer).setup({"p": like})
+    slots = sum(bool(np.shape(value) == like.shape) for value in _written(made).values())
+    return 3 + 2 * slots
+
+
+def _written(optimizer: Any) -> dict[str, Any]:
+    """The state of the only parameter, as a checkpoint gets it."""
+    found: dict[str, Any] = {}
+
+    class Recorder:
+        def __init__(self, into: dict[str, Any]) -> None:
+            self.into = into
+
+        def __call__(self, key: str, value: Any) -> Any:
+            self.into[key] = value
+            return value
+
+        def __getitem__(self, path: str) -> Any:
+            return Recorder(found)
+
+    optimizer.serialize(Recorder({}))
+    return found

@@ -1,0 +1,162 @@
+"""What a user asks ``optreg bench``, checked as a whole; and the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from optreg.bench.benchmark import Section, Settings, benchmark, check_memory
+from optreg.bench.cases import CASES, QUICK, VARIANTS, Case, Variant, quick
+from optreg.bench.conditions import check_threads, processors
+from optreg.bench.contender import Job
+from optreg.bench.lineup import NONE, Lineup, lineup
+from optreg.bench.machine import facts
+from optreg.bench.processes import Extra, First, extra_memory, first_steps
+from optreg.bench.scaling import COUNTS, QUICK_COUNTS, scaling_cases, without_xla
+from optreg.errors import ConfigError, did_you_mean
+
+THE_CASES, SCALING, MEMORY, FIRST_STEP = "cases", "scaling", "memory", "first step"
+DTYPES = ("float32", "float64")
+ENDS = ("plain", "decay + clipping")
+DEFAULT_CASES = {
+    THE_CASES: tuple(CASES),
+    MEMORY: ("large", "small"),
+    FIRST_STEP: ("few", "small"),
+}
+
+
+@attrs.frozen
+class Questions:
+    """What is to be measured.
+
+    Attributes:
+        what: "cases", "scaling", "memory" or "first step".
+        settings: for all of it.
+        plan: each case and variant, with those who take part.
+    """
+
+    what: str
+    settings: Settings
+    plan: tuple[tuple[Case, Variant, Lineup], ...]
+
+    @property
+    def drawable(self) -> bool:
+        """Whether the answers have a picture."""
+        return self.what in (THE_CASES, SCALING)
+
+    @property
+    def turns(self) -> int:
+        """How often progress is reported."""
+        each = {MEMORY: 1, FIRST_STEP: self.settings.rounds}.get(self.what, self.settings.rounds + 1)
+        return sum(each * len(members.names if self.drawable else members.but_the_limit) for *_, members in self.plan)
+
+
+@attrs.frozen
+class Answers:
+    """What was measured, with where it was."""
+
+    questions: Questions
+    machine: dict[str, Any]
+    sections: tuple[Section, ...] = ()
+    extras: tuple[Extra, ...] = ()
+    firsts: tuple[First, ...] = ()
+
+
+def questions(
+    *,
+    optimizer: str = "adamw",
+    cases: Sequence[str] = (),
+    variants: Sequence[str] = (),
+    rounds: int | None = None,
+    backends: Sequence[str] = (),
+    peers: Sequence[str] = (),
+    threads: int | None = None,
+    dtype: str = "float32",
+    quick: bool = False,
+    scaling: bool = False,
+    memory: bool = False,
+    first_step: bool = False,
+) -> Questions:
+    """Settle what is to be measured; the arguments are the command's options.
+
+    Raises:
+        ConfigError: something that cannot be measured.
+        UnknownNameError: no such optimizer.
+        TooLargeError: a case that does not fit in memory.
+    """
+    what = _only_one({SCALING: scaling, MEMORY: memory, FIRST_STEP: first_step})
+    settings = _settings(optimizer, dtype, threads, rounds, quick)
+    chosen = _cases(what, cases, quick)
+    for case in chosen:
+        check_memory(case, settings)
+    if what == FIRST_STEP and not peers:
+        peers = (NONE,)
+    plan = []
+    for position, (case, variant) in enumerate(
+        (case, each) for case in chosen for each in _variants(what, variants, quick)
+    ):
+        job = Job(settings.optimizer, variant, settings.dtype, settings.threads)
+        members = lineup(job, backends, peers, named_must_work=position == 0)
+        plan.append((case, variant, without_xla(members, case) if what == SCALING else members))
+    return Questions(what, settings, tuple(plan))
+
+
+def _only_one(asked: dict[str, bool]) -> str:
+    wanted = [what for what, is_asked in asked.items() if is_asked]
+    if len(wanted) > 1:
+        options = " and ".join(f"--{what.replace(' ', '-')}" for what in wanted)
+        raise ConfigError(f"{options} are different measurements; ask for one at a time")
+    return wanted[0] if wanted else THE_CASES
+
+
+def _settings(optimizer: str, dtype: str, threads: int | None, rounds: int | None, quick: bool) -> Settings:
+    if dtype not in DTYPES:
+        raise ConfigError(f"dtype must be float32 or float64, but it is {dtype!r}")
+    threads = processors() if threads is None else threads
+    check_threads(threads)
+    rounds = (3 if quick else 11) if rounds is None else rounds
+    if rounds < 1:
+        raise ConfigError(f"rounds must be at least 1, but it is {rounds}")
+    return Settings(optimizer, dtype, threads, rounds)
+
+
+def _cases(what: str, names: Sequence[str], is_quick: bool) -> list[Case]:
+    if what == SCALING:
+        if names:
+            raise ConfigError("--scaling has cases of its own; leave --case out")
+        return scaling_cases(QUICK_COUNTS if is_quick else COUNTS)
+    _check_names("case", names, CASES)
+    chosen = [CASES[name] for name in CASES if name in (names or DEFAULT_CASES[what])]
+    if is_quick:
+        chosen = [quick(case) for case in chosen if names or case.name in QUICK]
+    return chosen
+
+
+def _variants(what: str, names: Sequence[str], is_quick: bool) -> list[Variant]:
+    _check_names("variant", names, VARIANTS)
+    if not names:
+        names = ("plain",) if what in (SCALING, FIRST_STEP) else ENDS if is_quick or what == MEMORY else tuple(VARIANTS)
+    return [variant for name, variant in VARIANTS.items() if name in names]
+
+
+def _check_names(kind: str, names: Sequence[str], known: dict[str, Any]) -> None:
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"there is no {kind} {name!r}; there are: {', '.join(known)}.{did_you_mean(name, known)}")
+
+
+def answers(asked: Questions, progress: Callable[[str], None] = lambda _: None) -> Answers:
+    """Measure what was asked for.
+
+    Args:
+        asked: for what.
+        progress: called with what was done, at most ``asked.turns`` times.
+    """
+    machine = facts()
+    if asked.what == MEMORY:
+        return Answers(asked, machine, extras=tuple(extra_memory(asked.settings, asked.plan, progress)))
+    if asked.what == FIRST_STEP:
+        return Answers(asked, machine, firsts=tuple(first_steps(asked.settings, asked.plan, progress)))
+    return Answers(asked, machine, sections=tuple(benchmark(asked.settings, asked.plan, progress)))
