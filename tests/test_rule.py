@@ -60,9 +60,10 @@ LAYOUTS = {
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-def test_a_rule_gives_the_same_bits_in_every_layout(layout, dtype, backend):
+def test_a_rule_gives_the_same_bits_in_every_layout(layout, dtype, backend, monkeypatch):
     if backend == "numba":
         pytest.importorskip("numba")
+        monkeypatch.setenv("OPTREG_COMPILE", "now")
     param = layout(dtype)
     optimizer = optreg.create("adam").setup({"w": param})
     expected = AdamByHand(param.astype(dtype))
