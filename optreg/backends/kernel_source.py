@@ -52,9 +52,10 @@ _CALLS = {
     "bitwise_and": "{0} & {1}",
     "bitwise_or": "{0} | {1}",
     "invert": "not {0}",
-    # As NumPy has them: a NaN in either operand is a NaN in the result.
-    "maximum": "{0} if {0} >= {1} or {0} != {0} else {1}",
-    "minimum": "{0} if {0} <= {1} or {0} != {0} else {1}",
+    # As NumPy has them: a NaN in either operand is a NaN in the result; of two zeros, the second. (NumPy's fmax and
+    # fmin take now the one, now the other, by the zeros' place in the array.)
+    "maximum": "{0} if {0} > {1} or {0} != {0} else {1}",
+    "minimum": "{0} if {0} < {1} or {0} != {0} else {1}",
     "fmax": "{0} if {0} >= {1} or {1} != {1} else {1}",
     "fmin": "{0} if {0} <= {1} or {1} != {1} else {1}",
     "sign": "{one} if {0} > 0 else (-{one} if {0} < 0 else ({zero} if {0} == 0 else {0}))",
