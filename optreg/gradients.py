@@ -9,11 +9,13 @@ import numpy as np
 
 from optreg.arrays import Array, device_of, is_array, zeros_like
 from optreg.errors import GradientError, did_you_mean
-from optreg.targets import ArrayTarget, all_parameters, children, described, leaves, named_parameters
+from optreg.targets import ArrayTarget, all_parameters, check_parameter, children, described, leaves, named_parameters
 
 
 def check_gradient(name: str, data: Array, grad: Array, *, integers: bool = False) -> None:
     """Raise a GradientError unless ``grad`` fits the parameter's array; ``integers`` will do where they are added."""
+    if not is_array(data):
+        check_parameter(name, data)
     if not is_array(grad):
         raise GradientError(f"the gradient of {name} is {described(grad)}; gradients are arrays, or None")
     if grad.shape != data.shape:
