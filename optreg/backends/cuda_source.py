@@ -5,9 +5,9 @@ A block works on one chunk::
     step<<<chunks, THREADS>>>(addresses, groups, chunks, parts, arrived, first_chunk, first_row, scalars)
 
 Tensor ``k`` has the array ``j`` of the rule at ``addresses[k, j]``, and the hyperparameters of the row ``groups[k]``.
-Chunk ``c`` is ``chunks[c]``: a tensor, and where in it the chunk begins and ends. Up to here all are int64 on the device.
-``scalars`` are rows of float64 in the launch itself, of which the first is that of ``first_row``, so that nothing has to
-be sent to the device, or waited for, when only they change.
+Chunk ``c`` is ``chunks[c]``: a tensor, and where in it the chunk begins and ends. All of them are int64, on the device.
+``scalars`` are rows of float64 in the launch itself, the first of them that of ``first_row``: nothing has to be sent to
+the device, or waited for, when only they change.
 
 Slots that are one number a tensor are read by every block of the tensor. The last one to have read them writes the new
 ones: ``parts[k]`` is the number of chunks of tensor ``k``, ``arrived[k]`` counts them (uint32, zero before and after).
@@ -63,10 +63,12 @@ extern "C" __global__ void __launch_bounds__({threads}) {name}(
     int head = (int)((0 - (unsigned long long){narrowest}) & 15) / {itemsize};
     if (head > count{disagree}) head = count;
     const int packs = (count - head) / {pack};
+#pragma unroll 1
     for (int place = threadIdx.x; place < count - packs * {pack}; place += {threads}) {{
         const int i = place < head ? place : place + packs * {pack};
 {one}
     }}
+#pragma unroll 1
     for (int place = threadIdx.x; place < packs; place += {threads}) {{
         const int i = head + place * {pack};
 {many}
@@ -125,6 +127,11 @@ def cuda_source(rule: Rule, rows: int = 1) -> str:
             many=_lines(8, _many(element, types, pack)),
         )
     )
+
+
+def _pointer(at: int, kind: str) -> list[str]:
+    # An address out of a table might be anywhere; accesses are quicker where the compiler knows that it is global.
+    return [f"{kind} *const p{at} = ({kind} *)address[{at}] + chunk[1];", f"__builtin_assume(__isGlobal(p{at}));"]
 
 
 def _one(element: Element, types: dict[int, str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The text of a traced rule in C++, for one element of a tensor: a CUDA kernel stands around it, and a test on the host.
+"""The text of a traced rule in C++, for one element of a tensor: a CUDA kernel stands around it, or a loop on the host.
 
 Its parts, in namespace scope::
 
@@ -6,8 +6,8 @@ Its parts, in namespace scope::
     Once once(const double *scalars, numbers…);     from the group's scalars, and the slots that are one number
     void element(const Once &once, arrays…);        changes the element of each array that the rule stores to
 
-The macro ``OPTREG_FUNCTION`` stands before each function. Nothing in the text may be reordered or contracted: it is to be
-compiled without multiply-adds and with division and roots as IEEE 754 has them. Then it gives NumPy's bits.
+The macro ``OPTREG_FUNCTION`` stands before each function. It is to be compiled without contraction to
+multiply-adds, and with division and roots as IEEE 754 has them; then it gives NumPy's bits.
 """
 
 from __future__ import annotations
@@ -50,11 +50,14 @@ _TEXTS = {
 _OF_C = {
     "sqrt": "sqrt", "absolute": "fabs", "fabs": "fabs", "floor": "floor", "ceil": "ceil", "copysign": "copysign",
     "exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p", "tanh": "tanh", "power": "pow",
+    "remainder": "remainder_of",
 }  # fmt: skip
-"""Functions that have a name of their own in C."""
+"""Functions that have a name in C, or that are written below."""
+
+_OF_INTEGERS = {"absolute": "{0} < 0 ? -{0} : {0}", "floor": "{0}", "ceil": "{0}"}
 
 _REMAINDER = """\
-OPTREG_FUNCTION {type} remainder_of({type} a, {type} b) {{
+OPTREG_FUNCTION {type} remainder_of{suffix}({type} a, {type} b) {{
     const {type} rest = fmod{suffix}(a, b);
     if (b == 0) return rest;
     if (rest == 0) return copysign{suffix}(0, b);
@@ -152,19 +155,22 @@ def _text(value: Value, names: dict[Value, str]) -> str:
     if isinstance(value, HostValue):
         scalar = f"scalars[{value.position}]"
         return f"{scalar} != 0" if value.dtype.kind == "b" else f"({type_of(value.dtype)}){scalar}"
-    operands = [names[each] for each in value.operands]
-    if value.function == "cast":
-        return _cast(operands[0], value.operands[0].dtype, value.dtype)
-    if value.function in _INFIX:
-        return f"{operands[0]} {_INFIX[value.function]} {operands[1]}"
-    if value.function in _TEXTS:
-        return _TEXTS[value.function].format(*operands)
-    name = value.operands[0].dtype.name
-    if name in _SUFFIX and value.function == "remainder":
-        return f"remainder_of({', '.join(operands)})"
-    if name in _SUFFIX and value.function in _OF_C:
-        return f"{_OF_C[value.function]}{_SUFFIX[name]}({', '.join(operands)})"
-    raise UntraceableRuleError(f"np.{value.function} of {name} cannot be compiled to C++")
+    return _called(value, [names[each] for each in value.operands])
+
+
+def _called(operation: Operation, operands: Sequence[str]) -> str:
+    function, dtype = operation.function, operation.operands[0].dtype
+    if function == "cast":
+        return _cast(operands[0], dtype, operation.dtype)
+    if function in _INFIX:
+        return f"{operands[0]} {_INFIX[function]} {operands[1]}"
+    if function in _TEXTS:
+        return _TEXTS[function].format(*operands)
+    if dtype.kind == "i" and function in _OF_INTEGERS:
+        return _OF_INTEGERS[function].format(*operands)
+    if dtype.name not in _SUFFIX or function not in _OF_C:
+        raise UntraceableRuleError(f"np.{function} of {dtype} cannot be compiled to C++")
+    return f"{_OF_C[function]}{_SUFFIX[dtype.name]}({', '.join(operands)})"
 
 
 def _cast(operand: str, old: DType, new: DType) -> str:

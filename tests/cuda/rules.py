@@ -1,0 +1,62 @@
+"""The rules of the built-ins as a backend gets them: traced, at every step where they are another, and chained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import optreg
+from optreg.rule import slots_of
+from optreg.tracing.chain import Link, chain, stored_as
+from optreg.tracing.nodes import Input, Rule
+from optreg.tracing.trace import trace
+
+STEPS = 8
+"""Until then, every rule has taken its branches."""
+
+HYPERPARAMETERS = {
+    "rmsprop": [{"centered": True}, {"momentum": 0.5}, {"centered": True, "momentum": 0.5}],
+    "adopt": [{"clip": False}],
+    "asgd": [{"t0": 2.0}],
+}
+CASES = [(name, {}) for name in optreg.names()] + [
+    (name, values) for name, many in HYPERPARAMETERS.items() for values in many
+]
+"""Every built-in, with its defaults and with hyperparameters that make another rule of it."""
+
+
+def hooks() -> list[Any]:
+    """Every hook that has an elementwise rule."""
+    return [optreg.WeightDecay(0.1), optreg.Lasso(0.05), optreg.GradientHardClipping(-0.5, 0.5)]
+
+
+def joined(owners: list[Any], param: Any, states: list[dict[str, Any]]) -> Rule:
+    """The rules of hooks and of an optimizer as one; arithmetic on float16 parameters is that of float32."""
+    stored = param.dtype
+    dtype = np.dtype("float32") if stored == np.float16 else stored
+    links = []
+    for owner, state in zip(owners, states, strict=True):
+        slots = [(name, state.get(name)) for name in slots_of(type(owner).rule).names]
+        inputs = (
+            Input("param", dtype),
+            Input("grad", dtype),
+            *(None if slot is None else Input(name, slot.dtype, slot.ndim < param.ndim) for name, slot in slots),
+        )
+        links.append(Link(trace(owner, inputs), not getattr(owner, "changes_gradients", False)))
+    return stored_as(chain(links), {"param": stored, "grad": stored})
+
+
+def rules(dtype: str, with_hooks: bool = False) -> Iterator[tuple[str, Rule]]:
+    """The rules of all built-ins, each with a name for it."""
+    for name, values in CASES:
+        known = set()
+        optimizer = optreg.create(name, **values).setup({"w": np.ones(5, dtype)})
+        before = hooks() if with_hooks else []
+        for optimizer.t in range(1, STEPS):
+            param = optimizer.target["/w"].data
+            rule = joined([*before, optimizer], param, [*({} for _ in before), optimizer._states["/w"]])
+            if rule.guards not in known:
+                known.add(rule.guards)
+                yield f"{name} {values} at {optimizer.t}", rule

@@ -1,0 +1,105 @@
+"""The CUDA source of every built-in compiles, without a GPU, and keeps to registers."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+
+import optreg
+from optreg.backends.cuda_source import NAME, OPTIONS, SCALARS_IN_A_LAUNCH, THREADS, cuda_source
+from optreg.tracing.chain import Link, chain
+from optreg.tracing.nodes import Input
+from optreg.tracing.trace import trace
+
+from .nvrtc import Resources, cubin, library, resources
+from .rules import rules
+
+needs_nvrtc = pytest.mark.skipif(library() is None, reason="needs nvidia-cuda-nvrtc")
+
+REGISTERS_OF_A_MULTIPROCESSOR = 65536
+SOURCES = {
+    dtype: {cuda_source(rule): name for name, rule in rules(dtype)} for dtype in ("float32", "float64", "float16")
+}
+ARCHITECTURES = {"float32": ["sm_80", "sm_90"], "float64": ["sm_80", "sm_90"], "float16": ["sm_90"]}
+
+
+@cache
+def compiled(source: str, architecture: str) -> Resources:
+    return resources(cubin(source, architecture, OPTIONS), NAME)
+
+
+@needs_nvrtc
+@pytest.mark.parametrize(
+    ("dtype", "architecture", "name"),
+    [(dtype, each, name) for dtype in SOURCES for each in ARCHITECTURES[dtype] for name in SOURCES[dtype].values()],
+)
+def test_every_built_in_compiles_and_keeps_to_registers(dtype, architecture, name):
+    source = next(source for source, each in SOURCES[dtype].items() if each == name)
+    found = compiled(source, architecture)
+    assert found.stack == found.least_stack == 0, "spilled to local memory"
+    # A third of the threads that a multiprocessor can have is enough to keep the memory busy.
+    assert found.registers * THREADS * 3 <= REGISTERS_OF_A_MULTIPROCESSOR
+
+
+@needs_nvrtc
+def test_all_hooks_and_adamw_are_one_kernel_that_keeps_to_registers():
+    (source,) = {cuda_source(rule) for name, rule in rules("float32", with_hooks=True) if name.startswith("adamw")}
+    assert source.count("__global__") == 1
+    assert compiled(source, "sm_90").stack == 0
+
+
+@needs_nvrtc
+def test_a_spill_would_be_noticed():
+    body = "float of[64]; for (int k = 0; k < 64; ++k) of[k * i & 63] += a[k]; a[0] = of[i];"
+    text = f'extern "C" __global__ void {NAME}(float *a, int i) {{ {body} }}'
+    assert resources(cubin(text, "sm_90", OPTIONS), NAME).stack >= 256
+
+
+def rule_of(name, dtype="float32"):
+    optimizer = optreg.create(name)
+    return chain([Link(trace(optimizer, (Input("param", np.dtype(dtype)), Input("grad", np.dtype(dtype)))), True)])
+
+
+@pytest.mark.parametrize(("dtype", "elements"), [("float32", 4), ("float64", 2)])
+def test_elements_are_moved_sixteen_bytes_at_a_time(dtype, elements):
+    assert f"struct alignas(16) Pack {{ T of[{elements}]; }}" in cuda_source(rule_of("sgd", dtype))
+
+
+def test_half_precision_is_moved_sixteen_bytes_at_a_time_and_computed_in_single():
+    (source,) = (source for source, name in SOURCES["float16"].items() if name.startswith("adamw"))
+    assert "struct alignas(16) Pack { T of[8]; }" in source
+    assert "to_half(v" in source
+    assert "Pack<Half> x0" in source
+    assert "Pack<float> x2" in source
+
+
+def test_only_what_is_read_is_loaded_and_only_what_changes_is_stored():
+    (source,) = (
+        source for source, name in SOURCES["float32"].items() if name.startswith("adopt") and name.endswith("at 1")
+    )  # v[...] = g·g
+    assert re.findall(r"x(\d+) = \*\(const Pack", source) == ["1"]
+    assert re.findall(r"\*\(Pack<float> \*\)\(p(\d) \+ i\) = ", source) == ["3"]
+
+
+def test_the_scalars_of_many_groups_fit_into_a_launch():
+    columns = len(rule_of("sgd").scalars)
+    source = cuda_source(rule_of("sgd"), rows=SCALARS_IN_A_LAUNCH // columns)
+    assert f"double of[{SCALARS_IN_A_LAUNCH}]" in source
+    assert 8 * SCALARS_IN_A_LAUNCH + 7 * 8 <= 4096
+    if library() is not None:
+        assert compiled(source, "sm_80").stack == 0
+
+
+def test_numbers_of_a_tensor_are_written_by_the_last_block_that_has_read_them():
+    (source,) = (source for source, name in SOURCES["float32"].items() if name.startswith("nadam"))
+    read = source.index("*(const volatile float *)address[4]")
+    assert (
+        read
+        < source.index("__syncthreads()")
+        < source.index("atomicAdd(arrived")
+        < source.index("*(float *)address[4] =")
+    )
+    assert "atomicAdd" not in next(source for source, name in SOURCES["float32"].items() if name.startswith("adamw"))
