@@ -196,6 +196,19 @@ def test_a_parameter_that_has_got_another_shape_is_refused():
         optimizer.update()
 
 
+@pytest.mark.parametrize("wrong", [np.float64(1.0), [1.0], np.arange(2)])
+def test_a_parameter_that_is_no_array_any_more_is_refused(wrong):
+    parameters = {"w": np.zeros(2)}
+    optimizer = optreg.create("momentum_sgd").setup(parameters)
+    optimizer.update()
+    parameters["w"] = wrong
+    with pytest.raises((TargetError, GradientError), match="/w"):
+        optimizer.apply_gradients({"w": np.zeros(2)})
+    with pytest.raises((TargetError, GradientError), match="/w"):
+        optimizer.update()
+    assert optimizer.t == 1
+
+
 def test_memory_mapped_parameters_are_updated_in_their_file(tmp_path):
     mapped = np.lib.format.open_memmap(tmp_path / "w.npy", mode="w+", dtype="f4", shape=(3,))
     optreg.create("momentum_sgd", lr=1.0).setup({"w": mapped}).apply_gradients({"w": np.ones(3, "f4")})
