@@ -89,7 +89,9 @@ def assign_gradients(target: Any, gradients: Mapping[str, Any] | Sequence[Any]) 
         )
     for path, _, _, grad in leaves(gradients):
         parameter = paths.get(path)
-        if parameter is None or (parameter.data is None and grad is not None):
+        if parameter is not None and parameter.data is None and grad is not None:
+            raise GradientError(f"the parameter {path} has no array yet, so it takes no gradient; give it one, or None")
+        if parameter is None:
             raise GradientError(
                 f"there is no parameter {path} for this gradient; there are: {', '.join(paths) or 'none'}."
                 f"{did_you_mean(path, paths)}"
