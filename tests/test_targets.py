@@ -173,7 +173,10 @@ def test_a_parameter_without_an_array_is_skipped_until_it_has_one():
 
 def test_a_gradient_for_a_parameter_without_an_array_is_refused():
     optimizer = sgd({"W": None, "b": np.ones(2)})
-    with untouched(optimizer), pytest.raises(GradientError, match="no parameter /W for this gradient"):
+    with (
+        untouched(optimizer),
+        pytest.raises(GradientError, match="the parameter /W has no array yet, so it takes no gradient"),
+    ):
         optimizer.apply_gradients({"W": np.ones(2)})
 
 
