@@ -144,7 +144,7 @@ def _bound(owner: Any, parameter: Any, state: Mapping[str, Any]) -> BoundRule:
     ).rule
     # A rule that cannot be traced may write to the gradient in ways that nobody has seen.
     writes = rule is None or "grad" in rule.changed
-    return BoundRule(owner, owner.rule, rule is not None, changes, writes and not changes)
+    return BoundRule(owner, owner.rule, rule is not None and not rule.reductions, changes, writes and not changes)
 
 
 def _slot_inputs(owner: Any, slots: Sequence[Array | None], data: Array) -> list[Input | None]:

@@ -13,6 +13,7 @@ import numpy as np
 from optreg.arrays import Array
 from optreg.backends.array_check import ALIGNED, CHECK_ARGUMENTS, CHECK_SOURCE, WRITEABLE
 from optreg.backends.kernel_cache import Compilation
+from optreg.backends.kernel_source import Stage, numbers_width
 from optreg.backends.native import Kernel
 from optreg.backends.variants import Variant
 from optreg.backends.workers import WORKERS, thread_count
@@ -57,7 +58,8 @@ class Job:
         row = {group: place for place, group in enumerate(self.groups)}
         self._group_of = np.array([row[member.group] for member in members], np.int64)
         self._addresses = np.zeros((count, self._width), np.int64)
-        self._numbers = np.zeros((count, self._width) if self._singles else (1, 1))
+        self._reductions = variant.rule.reductions
+        self._numbers = np.zeros((count, numbers_width(variant.rule)))
         self._result = np.zeros(1, np.int64)
         self._gathered: list[Array] = []
         self._data_ids: np.ndarray[Any, Any] | None = None
@@ -72,6 +74,9 @@ class Job:
         )
         pairs = 2 if count and first[0].dtype.kind == "c" else 1
         self._chunks = table_of_chunks(tuple((self._sizes * pairs).tolist()))
+        if self._reductions:
+            self._numbers[:, -1] = self._sizes
+            self._with_chunks, self._first_chunks = np.unique(self._chunks[:, 0], return_index=True)
         self._constant = (
             [array.ctypes.data for array in (self._dtypes, self._sizes, self._needs)],
             [array.ctypes.data for array in (self._addresses, self._result)],
@@ -116,12 +121,22 @@ class Job:
             self._numbers[:, position] = [
                 float(each) for each in self._gathered[position * count : (position + 1) * count]
             ]
-        addresses, groups = self._run_tables
-        step = partial(
-            kernel, addresses, groups, scalars.ctypes.data, self._numbers.ctypes.data, self._chunks.ctypes.data
-        )
-        over_chunks(step, self._chunks)
+        tables = *self._run_tables, scalars.ctypes.data, self._numbers.ctypes.data, self._chunks.ctypes.data
+        for stage, compilation in self.variant.stages:
+            self._reduce(stage, compilation, tables)
+        over_chunks(partial(kernel, *tables), self._chunks)
         self._gathered = []
+
+    def _reduce(self, stage: Stage, compilation: Compilation, tables: tuple[int, ...]) -> None:
+        """Find out what a stage must know of each tensor, and put it into its columns of the numbers."""
+        assert compilation.kernel is not None
+        results = np.zeros((len(self._chunks), len(stage.reductions)))
+        over_chunks(partial(compilation.kernel, *tables, results.ctypes.data), self._chunks)
+        for place, reduction in enumerate(stage.reductions):
+            join = getattr(np, reduction.function).reduceat
+            column = self._width + self._reductions.index(reduction)
+            if len(self._first_chunks):
+                self._numbers[self._with_chunks, column] = join(results[:, place], self._first_chunks)
 
 
 @lru_cache(maxsize=64)

@@ -36,14 +36,16 @@ def compile_kernel(source: str) -> tuple[str, bytes]:
     llvmlite.binding.set_option("", "--memory-check-merge-threshold=4096")
     namespace: dict[str, Any] = {"np": np, **_pointers()}
     exec(source, namespace)  # (text that optreg wrote, in a directory that only its user can write)
-    function = namespace[source.removeprefix("def ").partition("(")[0]]
+    name = source.removeprefix("def ").partition("(")[0]
+    function = namespace[name]
     arguments = function.__code__.co_argcount
     signature = types.int64(*[types.int64] * arguments)
     compiled = njit(
         signature,
         error_model="numpy",
         boundscheck=False,
-        fastmath=False,
+        # A sum over a tensor may be added up in any order, or its loop would go element by element.
+        fastmath={"reassoc"} if name == "reduce" else False,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
     )(function)

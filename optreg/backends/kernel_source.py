@@ -2,22 +2,28 @@
 
 A kernel is one function of addresses and numbers, all of them int64, that runs the rule on chunks of tensors::
 
-    run(addresses, sizes, groups, scalars, numbers, chunks, first, last)
+    run(addresses, groups, scalars, numbers, chunks, first, last)
 
 Tensor ``k`` has the array ``j`` of the rule at ``addresses[k, j]``, and the hyperparameters of ``scalars[groups[k]]``.
 Chunk ``c`` is ``chunks[c]``: a tensor, and where in it the chunk begins and ends. ``numbers`` holds, in float64, what
 the slots that are one number were before the step.
+
+What a rule must know of whole tensors (norms, sums, means, the largest element) comes first, from kernels that read the
+arrays and change none; their results, joined on the host, are further columns of ``numbers``::
+
+    reduce(addresses, groups, scalars, numbers, chunks, results, first, last)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 
 from optreg.errors import UntraceableRuleError
-from optreg.tracing.nodes import HostValue, Load, Operation, Rule, Value
+from optreg.tracing.nodes import HostValue, Load, Operation, Reduction, Rule, Size, Value, in_order, operands_of
 
 _TYPES = {"float32": "np.float32", "float64": "np.float64", "bool": "np.bool_", "int64": "np.int64"}
 
@@ -49,9 +55,6 @@ _CALLS = {
     "logical_and": "{0} and {1}",
     "logical_or": "{0} or {1}",
     "logical_not": "not {0}",
-    "bitwise_and": "{0} & {1}",
-    "bitwise_or": "{0} | {1}",
-    "invert": "not {0}",
     # As NumPy has them: a NaN in either operand is a NaN in the result; of two zeros, the second. (NumPy's fmax and
     # fmin take now the one, now the other, by the zeros' place in the array.)
     "maximum": "{0} if {0} > {1} or {0} != {0} else {1}",
@@ -80,30 +83,16 @@ def _type(dtype: np.dtype[Any]) -> str:
     return _TYPES[dtype.name]
 
 
-def _in_order(values: Sequence[Value]) -> list[Value]:
-    """The values and all that they are made of, operands first."""
-    found: dict[Value, None] = {}
-
-    def visit(value: Value) -> None:
-        if value in found:
-            return
-        if isinstance(value, Operation):
-            for operand in value.operands:
-                visit(operand)
-        found[value] = None
-
-    for value in values:
-        visit(value)
-    return list(found)
-
-
-_TEMPLATE = """\
-def run(addresses_, groups_, scalars_, numbers_, chunks_, first, last):
+_BEGIN = """\
+def {name}({arguments}):
     addresses = int64_at(addresses_)
     groups = int64_at(groups_)
     scalars = float64_at(scalars_)
     numbers = float64_at(numbers_)
     chunks = int64_at(chunks_)
+"""
+
+_CHUNK = """\
     for chunk in range(first, last):
         tensor = chunks[3 * chunk]
         begin = chunks[3 * chunk + 1]
@@ -112,25 +101,108 @@ def run(addresses_, groups_, scalars_, numbers_, chunks_, first, last):
 {once}
         for i in range(end - begin):
 {each}
-        if begin == 0:
-            pass
-{at_end}
+{after}
     return 0
 """
 
+_TABLES = "addresses_, groups_, scalars_, numbers_, chunks_"
+_RUN = _BEGIN.format(name="run", arguments=f"{_TABLES}, first, last") + _CHUNK
+_REDUCE = (
+    _BEGIN.format(name="reduce", arguments=f"{_TABLES}, results_, first, last")
+    + "    results = float64_at(results_)\n"
+    + _CHUNK
+)
 
-def kernel_source(rule: Rule) -> str:
-    """Write the kernel of a rule.
+_JOINED = {
+    "add": ("0.0", "{total} + np.float64({value})"),
+    "maximum": ("-np.inf", "{value} if {value} > {total} or {value} != {value} else {total}"),
+    "minimum": ("np.inf", "{value} if {value} < {total} or {value} != {value} else {total}"),
+}
+"""What a reduction begins with, and how it goes on."""
+
+
+@attrs.frozen
+class Stage:
+    """Reductions that can be made in one read of the arrays.
+
+    Attributes:
+        reductions: in the order of their results.
+        source: of a kernel that leaves, for each chunk, the results of its elements.
+    """
+
+    reductions: tuple[Reduction, ...]
+    source: str
+
+
+@attrs.frozen
+class Sources:
+    """The texts for a rule: what must be known of whole tensors first, and then the kernel that changes the arrays."""
+
+    stages: tuple[Stage, ...]
+    run: str
+
+
+def numbers_width(rule: Rule) -> int:
+    """The columns of ``numbers``: a number for each input, then one for each reduction, then the size of the tensor."""
+    reductions = rule.reductions
+    return len(rule.inputs) + (len(reductions) + 1 if reductions else 0)
+
+
+def sources(rule: Rule) -> Sources:
+    """Write the kernels of a rule.
 
     Raises:
         UntraceableRuleError: it computes something that the backend cannot do as NumPy does.
     """
-    width = len(rule.inputs)
-    values = _in_order([value for _, value in rule.stores])
+    by_depth: dict[int, list[Reduction]] = {}
+    for reduction in rule.reductions:
+        by_depth.setdefault(_depth(reduction), []).append(reduction)
+    stages = tuple(Stage(tuple(each), _reduce_source(rule, each)) for _, each in sorted(by_depth.items()))
+    return Sources(stages, _run_source(rule))
+
+
+def _depth(value: Value) -> int:
+    """How many stages come before a value is known."""
+    inner = [_depth(each) for each in operands_of(value)]
+    return max(inner, default=0) + isinstance(value, Reduction)
+
+
+def _needed(values: Iterable[Value]) -> list[Value]:
+    """The values and all that they are made of, operands first; a reduction is known when it is needed."""
+    return in_order(values, known=Reduction)
+
+
+def _run_source(rule: Rule) -> str:
+    values = _needed(value for _, value in rule.stores)
     names = {value: f"v{number}" for number, value in enumerate(values)}
-    touched = {value.array for value in values if isinstance(value, Load)} | {position for position, _ in rule.stores}
+    stored = {position for position, _ in rule.stores}
+    once, each = _computed(rule, values, names, stored)
+    each += [f"a{position}[i] = {names[v]}" for position, v in rule.stores if not rule.inputs[position].single]
+    last = [f"a{position}[0] = {names[value]}" for position, value in rule.stores if rule.inputs[position].single]
+    after = ["if begin == 0:", *("    " + line for line in last)] if last else []
+    return _RUN.format(once=_indented(once, 8), each=_indented(each or ["pass"], 12), after=_indented(after, 8))
+
+
+def _reduce_source(rule: Rule, reductions: Sequence[Reduction]) -> str:
+    values = _needed(reduction.operand for reduction in reductions)
+    names = {value: f"v{number}" for number, value in enumerate(values)}
+    once, each = _computed(rule, values, names, set())
+    for number, reduction in enumerate(reductions):
+        begin, joined = _JOINED[reduction.function]
+        once.append(f"r{number} = {begin}")
+        each.append(f"r{number} = {joined.format(total=f'r{number}', value=names[reduction.operand])}")
+    count = len(reductions)
+    after = [f"results[{count} * chunk + {number}] = np.float64(r{number})" for number in range(count)]
+    return _REDUCE.format(once=_indented(once, 8), each=_indented(each, 12), after=_indented(after, 8))
+
+
+def _computed(
+    rule: Rule, values: Sequence[Value], names: dict[Value, str], stored: set[int]
+) -> tuple[list[str], list[str]]:
+    """What is computed once a chunk, the arrays' places first, and what for each element."""
+    touched = {value.array for value in values if isinstance(value, Load)} | stored
     once = [
-        f"a{position} = {each.dtype.name}_at(addresses[{width} * tensor + {position}]"
+        f"a{position} = {each.dtype.name}_at(addresses[{len(rule.inputs)} * tensor + {position}]"
         + ("" if each.single else f" + begin * {each.dtype.itemsize}")
         + ")"
         for position, each in enumerate(rule.inputs)
@@ -138,28 +210,26 @@ def kernel_source(rule: Rule) -> str:
     ]
     each_element: list[str] = []
     for value in values:
-        line = f"{names[value]} = {_expression(value, names, rule)}"
-        (once if value.single else each_element).append(line)
-    at_end = []
-    for position, value in rule.stores:
-        if rule.inputs[position].single:
-            at_end.append(f"a{position}[0] = {names[value]}")
-        else:
-            each_element.append(f"a{position}[i] = {names[value]}")
-    return _TEMPLATE.format(
-        once=_indented(once, 8), each=_indented(each_element or ["pass"], 12), at_end=_indented(at_end, 12)
-    )
+        (once if value.single else each_element).append(f"{names[value]} = {_expression(value, names, rule)}")
+    return once, each_element
 
 
 def _expression(value: Value, names: dict[Value, str], rule: Rule) -> str:
     kind = _type(value.dtype)
-    if isinstance(value, Load):
-        if value.single:
-            return f"{kind}(numbers[{len(rule.inputs)} * tensor + {value.array}])"
+    if isinstance(value, Load) and not value.single:
         return f"a{value.array}[i]"
     if isinstance(value, HostValue):
         return f"{kind}(scalars[{len(rule.scalars)} * group + {value.position}])"
-    return _text(value, [names[operand] for operand in value.operands])
+    if isinstance(value, Operation):
+        return _text(value, [names[operand] for operand in value.operands])
+    return f"{kind}(numbers[{numbers_width(rule)} * tensor + {_column(value, rule)}])"
+
+
+def _column(value: Load | Reduction | Size, rule: Rule) -> int:
+    if isinstance(value, Load):
+        return value.array
+    reductions = rule.reductions
+    return len(rule.inputs) + (reductions.index(value) if isinstance(value, Reduction) else len(reductions))
 
 
 def _indented(lines: Sequence[str], spaces: int) -> str:

@@ -98,12 +98,14 @@ class NumbaBackend:
         jobs = []
         for variant, found in sorted_out.items():
             worth = variant.compilation.seconds >= WORTH_COMPILING
-            kernel, check = self._kernel(variant.compilation, worth), self._kernel(CHECK, worth)
-            job = None if kernel is None or check is None else Job(variant, [_member(*each, work) for each in found])
-            if kernel is not None and check is not None and job is not None and job.fits(check):
-                jobs.append((job, kernel))
-            else:
-                left.extend((variant, number, tensor) for number, tensor in found)
+            kernels = [self._kernel(compilation, worth) for compilation in variant.compilations]
+            kernel, check = kernels[0], self._kernel(CHECK, worth)
+            if kernel is not None and check is not None and None not in kernels:
+                job = Job(variant, [_member(*each, work) for each in found])
+                if job.fits(check):
+                    jobs.append((job, kernel))
+                    continue
+            left.extend((variant, number, tensor) for number, tensor in found)
         owners = [rule.owner for rule in work.groups[0].rules] if work.groups else []
         made = Jobs(jobs, owners, CHECK.kernel) if jobs and CHECK.kernel is not None else None
         if made is not None:
@@ -156,7 +158,8 @@ class NumbaBackend:
                     variants[signature] = None
                     self._warn(f"{error}; NumPy runs it, or say elementwise = False")
             variant = variants[signature]
-            if variant is None:
+            # A sum over complex numbers is not one over their parts.
+            if variant is None or (variant.rule.reductions and tensor.parameter.data.dtype.kind == "c"):
                 left.append((None, number, tensor))
             else:
                 sorted_out.setdefault(variant, []).append((number, tensor))

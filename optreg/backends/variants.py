@@ -10,13 +10,14 @@ import attrs
 import numpy as np
 
 from optreg.backends.kernel_cache import Compilation
-from optreg.backends.kernel_source import kernel_source
+from optreg.backends.kernel_source import Stage, sources
 from optreg.rule import flags_of, slots_of
 from optreg.tracing.chain import Link, chain
 from optreg.tracing.nodes import DType, Input, Rule
 from optreg.tracing.trace import Inputs, guard, trace, traced
 
 RUN_ARGUMENTS = 7
+REDUCE_ARGUMENTS = 8
 
 SlotType: TypeAlias = tuple[DType, bool] | None
 """The dtype of a slot, and whether it is one number for the whole tensor; None for one that is not in use."""
@@ -42,12 +43,14 @@ class Variant:
     Attributes:
         rule: the joined rule.
         compilation: of its kernel, which other variants may share.
+        stages: what has to be known of whole tensors before, with the compilations that find it out.
         lasts: it is right for longer than this step.
         holds: whether the rules would take the same branches now, given their owners.
     """
 
     rule: Rule
     compilation: Compilation
+    stages: Sequence[tuple[Stage, Compilation]]
     lasts: bool = True
     holds: Callable[[Sequence[Any]], bool] = attrs.field(init=False)
     _scalars: Callable[..., tuple[float, ...]] = attrs.field(init=False)
@@ -56,6 +59,11 @@ class Variant:
         self.holds = guard(self.rule.guards, "owners")
         text = "".join(f"{source}, " for source in self.rule.scalars)
         self._scalars = eval(f"lambda owners, np: ({text})")
+
+    @property
+    def compilations(self) -> list[Compilation]:
+        """Of all its kernels, that which changes the arrays first."""
+        return [self.compilation, *(compilation for _, compilation in self.stages)]
 
     def scalars(self, owners: Sequence[Any]) -> tuple[float, ...]:
         """The scalars of this step."""
@@ -80,16 +88,18 @@ def variant_of(owners: Sequence[Any], keeps_gradient: Sequence[bool], signature:
     together = list(zip(owners, inputs, keeps_gradient, strict=True))
     rule = chain([Link(trace(owner, arrays), keeps) for owner, arrays, keeps in together])
     lasts = not any(traced(owner, arrays).fleeting for owner, arrays, _ in together)
-    variant = Variant(rule, _compilation(kernel_source(rule)), lasts)
+    texts = sources(rule)
+    stages = [(stage, _compilation(stage.source, REDUCE_ARGUMENTS)) for stage in texts.stages]
+    variant = Variant(rule, _compilation(texts.run, RUN_ARGUMENTS), stages, lasts)
     if variant.lasts:
         known.append(variant)
     return variant
 
 
 @cache
-def _compilation(source: str) -> Compilation:
+def _compilation(source: str, arguments: int) -> Compilation:
     """One for each text: branches on scalars alone often lead to the same."""
-    return Compilation(source, RUN_ARGUMENTS)
+    return Compilation(source, arguments)
 
 
 def _inputs(owner: Any, signature: Signature, slots: Sequence[SlotType]) -> Inputs:

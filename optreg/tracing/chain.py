@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from optreg.tracing.nodes import DType, HostValue, Input, Load, Operation, Rule, Value, cast, in_order
+from optreg.tracing.nodes import DType, HostValue, Input, Load, Operation, Reduction, Rule, Size, Value, cast, in_order
 
 SHARED = ("param", "grad")
 
@@ -81,6 +81,10 @@ def _moved(rule: Rule, present: Sequence[Value], positions: Sequence[int]) -> li
     for value in in_order(stored):
         if isinstance(value, Operation):
             moved[value] = attrs.evolve(value, operands=tuple(moved[each] for each in value.operands))
+        elif isinstance(value, Reduction):
+            moved[value] = attrs.evolve(value, operand=moved[value.operand])
+        elif isinstance(value, Size):
+            moved[value] = value
         elif isinstance(value, HostValue):
             moved[value] = attrs.evolve(value, position=positions[value.position])
         else:

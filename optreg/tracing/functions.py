@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from optreg.errors import UntraceableRuleError
 from optreg.tracing.symbols import Symbol, result_type, where
 
 
@@ -65,6 +66,39 @@ def _copy(symbol: Symbol, a: Symbol) -> Symbol:  # noqa: ARG001
     return a.copy()
 
 
+def _reduced(symbol: Symbol, ufunc: np.ufunc, a: Any, axis: Any = None, **options: Any) -> Symbol:
+    if axis is not None or options:
+        given = ", ".join([*(["axis"] if axis is not None else []), *options])
+        raise UntraceableRuleError(
+            f"np.{ufunc.__name__}.reduce with {given} cannot be compiled, only over all elements"
+        )
+    return symbol.reduced(ufunc.__name__, a)
+
+
+def _sum(symbol: Symbol, a: Any, axis: Any = None, **options: Any) -> Symbol:
+    return _reduced(symbol, np.add, a, axis, **options)
+
+
+def _max(symbol: Symbol, a: Any, axis: Any = None, **options: Any) -> Symbol:
+    return _reduced(symbol, np.maximum, a, axis, **options)
+
+
+def _min(symbol: Symbol, a: Any, axis: Any = None, **options: Any) -> Symbol:
+    return _reduced(symbol, np.minimum, a, axis, **options)
+
+
+def _mean(symbol: Symbol, a: Any, axis: Any = None, **options: Any) -> Symbol:
+    total = _sum(symbol, a, axis, **options)
+    return symbol.applied(np.divide, (total, total.size_of_tensor()))
+
+
+def _norm(symbol: Symbol, x: Any, ord: Any = None, axis: Any = None, **options: Any) -> Symbol:
+    if ord not in (None, 2):
+        raise UntraceableRuleError(f"np.linalg.norm with ord={ord!r} cannot be compiled, only the norm of all elements")
+    squares = symbol.applied(np.square, (x,))
+    return symbol.applied(np.sqrt, (_sum(symbol, squares, axis, **options),))
+
+
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.clip: _clip,
     np.where: _where,
@@ -74,4 +108,9 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.full_like: _full_like,
     np.copyto: _copyto,
     np.copy: _copy,
+    np.sum: _sum,
+    np.mean: _mean,
+    np.max: _max,
+    np.min: _min,
+    np.linalg.norm: _norm,
 }

@@ -49,7 +49,36 @@ class Operation:
     single: bool
 
 
-Value: TypeAlias = Load | HostValue | Operation
+@attrs.frozen(eq=False)
+class Reduction:
+    """One number made of a value of every element of the tensor: their sum, or the largest or smallest.
+
+    Attributes:
+        function: the name of the ufunc that joins two elements: "add", "maximum" or "minimum".
+        operand: the value, of the dtype of the result.
+        dtype: of the result; sums are made in float64 and rounded.
+    """
+
+    function: str
+    operand: Any
+    dtype: DType
+    single: bool = True
+
+    @property
+    def operands(self) -> tuple[Any, ...]:
+        """What it is made of."""
+        return (self.operand,)
+
+
+@attrs.frozen(eq=False)
+class Size:
+    """The number of elements of the tensor, rounded to ``dtype``."""
+
+    dtype: DType
+    single: bool = True
+
+
+Value: TypeAlias = Load | HostValue | Operation | Reduction | Size
 
 
 def operation(function: str, operands: Iterable[Value], dtype: DType) -> Operation:
@@ -63,13 +92,19 @@ def cast(value: Value, dtype: DType) -> Value:
     return value if value.dtype == dtype else operation("cast", [value], dtype)
 
 
-def in_order(values: Iterable[Value]) -> list[Value]:
-    """The values and all that they are made of, each once, operands first."""
+def operands_of(value: Value) -> tuple[Value, ...]:
+    """What a value is made of."""
+    return value.operands if isinstance(value, (Operation, Reduction)) else ()
+
+
+def in_order(values: Iterable[Value], known: type | tuple[type, ...] = ()) -> list[Value]:
+    """The values and all that they are made of, each once, operands first; not what those ``known`` are made of."""
     found: dict[Value, None] = {}
     waiting = list(values)[::-1]
     while waiting:
         value = waiting[-1]
-        missing = [each for each in value.operands if each not in found] if isinstance(value, Operation) else []
+        operands = () if isinstance(value, known) else operands_of(value)
+        missing = [each for each in operands if each not in found]
         if missing and value not in found:
             waiting.extend(reversed(missing))
         else:
@@ -105,6 +140,11 @@ class Rule:
     scalars: tuple[str, ...]
     guards: tuple[tuple[str, bool], ...]
     stores: tuple[tuple[int, Value], ...]
+
+    @property
+    def reductions(self) -> list[Reduction]:
+        """What must be known of whole tensors, each after those that it is made of."""
+        return [value for value in in_order(value for _, value in self.stores) if isinstance(value, Reduction)]
 
     @property
     def changed(self) -> frozenset[str]:

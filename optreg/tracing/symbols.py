@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from optreg.errors import UntraceableRuleError
-from optreg.tracing.nodes import DType, HostValue, Value, cast, operation
+from optreg.tracing.nodes import DType, HostValue, Reduction, Size, Value, cast, operation
 from optreg.tracing.scalars import Journal, Scalar, is_number, is_of_numpy, source_of
 
 UFUNCS = {
@@ -88,6 +88,9 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", (None,))[0]
         name = ufunc.__name__
+        if method == "reduce" and ufunc in (np.add, np.maximum, np.minimum):
+            functions = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min}
+            return self._recording.functions[functions[ufunc]](self, *inputs, **kwargs)
         if method != "__call__" or ufunc.signature is not None:
             raise UntraceableRuleError(f"np.{name}{'' if method == '__call__' else '.' + method} {_WHOLE}")
         if name not in UFUNCS or not is_of_numpy(ufunc) or kwargs:
@@ -128,6 +131,19 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
     @staticmethod
     def _is_array_to_a_number(inputs: Sequence[Any]) -> bool:
         return isinstance(inputs[0], Symbol) and not inputs[0]._fixed and not isinstance(inputs[1], Symbol)
+
+    def reduced(self, function: str, operand: Symbol) -> Symbol:
+        """One number of all elements of an array, as NumPy gives it: no array any more."""
+        if operand.dtype.kind != "f":
+            raise UntraceableRuleError(f"np.{function}.reduce of {operand.dtype} cannot be compiled")
+        if operand.single:  # an array without axes is its own sum
+            return Symbol(self._recording, operand.value, True, fixed=True)
+        return Symbol(self._recording, Reduction(function, operand.value, operand.dtype), True, fixed=True)
+
+    def size_of_tensor(self) -> Symbol:
+        """The number of elements that a reduction has gone over."""
+        elements = Size(self.dtype) if isinstance(self.value, Reduction) else self._recording.host_value(1, self.dtype)
+        return Symbol(self._recording, elements, True, fixed=True)
 
     def converted(self, operand: Any, dtype: DType) -> Value:
         """An operand as a value of a dtype."""
@@ -198,6 +214,22 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
     def copy(self) -> Symbol:
         """As of an array."""
         return Symbol(self._recording, self.value, self.single, self._fixed)
+
+    def sum(self, **options: Any) -> Any:
+        """As of an array."""
+        return np.sum(self, **options)
+
+    def mean(self, **options: Any) -> Any:
+        """As of an array."""
+        return np.mean(self, **options)
+
+    def max(self, **options: Any) -> Any:
+        """As of an array."""
+        return np.max(self, **options)
+
+    def min(self, **options: Any) -> Any:
+        """As of an array."""
+        return np.min(self, **options)
 
     def fill(self, value: Any) -> None:
         """As of an array."""
