@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -230,11 +230,14 @@ class Optimizer(Copied):
         del self._hooks[name]
         vars(self).get("_hook_states", {}).pop(name, None)
 
-    def call_hooks(self) -> None:
-        """Run the hooks that come before the update, in order."""
+    def call_hooks(self, timing: Literal["pre", "post"] = "pre") -> None:
+        """Run the hooks that come before the update, or those that come after it, in order.
+
+        An optimizer with an :meth:`update` of its own calls this before and after it changes the parameters.
+        """
         self._require_target()
         for hook in tuple(self._hooks.values()):  # a hook may add or remove hooks
-            if timing_of(hook) == "pre" and self._has_hook(hook):
+            if timing_of(hook) == timing and self._has_hook(hook):
                 hook(self)
 
     def _has_hook(self, hook: Any) -> bool:

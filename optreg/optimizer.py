@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -114,13 +114,14 @@ class GradientMethod(Optimizer):
 
     # Hooks
 
-    def call_hooks(self) -> None:
-        """Run the hooks that come before the update, in order."""
+    def call_hooks(self, timing: Literal["pre", "post"] = "pre") -> None:
         self._require_target()
         for hook in tuple(self._hooks.values()):  # a hook may add or remove hooks
-            if timing_of(hook) == "pre" and self._has_hook(hook):
+            if timing_of(hook) == timing and self._has_hook(hook):
                 hook(self)
                 self.reallocate_cleared_grads()
+
+    call_hooks.__doc__ = Optimizer.call_hooks.__doc__
 
     def _planned(self) -> Plan:
         hooks = tuple(self._hooks.values())

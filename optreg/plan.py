@@ -17,7 +17,7 @@ class Plan:
     Attributes:
         hooks: all of them, as they were registered.
         before: what runs before the update: tuples of rule hooks that share a pass, and callables that run alone.
-        fused: the last rule hooks before the update, in the pass of the optimizer's rule.
+        fused: the last elementwise rule hooks before the update, in the pass of the optimizer's rule.
         fused_after: the first rule hooks after the update, in that pass as well.
         after: what runs after the update.
     """
@@ -34,19 +34,30 @@ def plan_hooks(hooks: Iterable[Any]) -> Plan:
     hooks = tuple(hooks)
     before = _stages([hook for hook in hooks if timing_of(hook) == "pre"])
     after = _stages([hook for hook in hooks if timing_of(hook) == "post"])
-    fused = before.pop() if before and isinstance(before[-1], tuple) else ()
-    fused_after = after.pop(0) if after and isinstance(after[0], tuple) and not observes(after[0][0]) else ()
+    fused = before.pop() if before and _may_be_fused(before[-1]) else ()
+    fused_after = after.pop(0) if after and _may_be_fused(after[0]) and not observes(after[0][0]) else ()
     return Plan(hooks, tuple(before), fused, fused_after, tuple(after))
 
 
 def _stages(hooks: Sequence[Any]) -> list[Any]:
-    """Rule hooks that run together as tuples, of which only the first may observe; other callables alone."""
+    """Rule hooks that run together as tuples, of which only the first may observe; other callables alone.
+
+    A rule that needs whole tensors shares no pass: nothing is gained by it, and what it raises comes before any change.
+    """
     stages: list[Any] = []
     for hook in hooks:
         if not is_rule_hook(hook):
             stages.append(hook)
-        elif stages and isinstance(stages[-1], tuple) and not observes(hook):
+        elif stages and _may_be_fused(stages[-1]) and _is_elementwise(hook) and not observes(hook):
             stages[-1] += (hook,)
         else:
             stages.append((hook,))
     return stages
+
+
+def _may_be_fused(stage: Any) -> bool:
+    return isinstance(stage, tuple) and all(map(_is_elementwise, stage))
+
+
+def _is_elementwise(hook: Any) -> bool:
+    return getattr(hook, "elementwise", True) is not False
