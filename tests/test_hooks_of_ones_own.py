@@ -121,6 +121,70 @@ def test_a_hook_after_the_update_may_change_parameters():
     np.testing.assert_array_equal(parameters["w"], np.maximum(1 - np.linspace(0, 2, 40_000), 0.5))
 
 
+class Refuses(Hook):
+    """A rule on whole tensors that raises an exception for some."""
+
+    elementwise = False
+
+    def __init__(self, exception):
+        self.exception = exception
+
+    def rule(self, param, grad):
+        grad += 1
+        if np.isnan(grad).any():
+            raise self.exception
+
+
+@pytest.mark.parametrize("others", [[], ["weight_decay"]])
+def test_a_rule_on_whole_tensors_that_raises_leaves_the_parameters_of_all_tensors_alone(others):
+    parameters = {"a": np.ones(2), "b": np.ones(2)}
+    optimizer = optreg.create("momentum_sgd", hooks=[(name, {"rate": 0.1}) for name in others]).setup(parameters)
+    optimizer.add_hook(Refuses(ZeroDivisionError))
+    with pytest.raises(ZeroDivisionError):
+        optimizer.apply_gradients({"a": np.ones(2), "b": np.array([1, np.nan])})
+    assert optimizer.t == 0
+    assert all((array == 1).all() for array in parameters.values())
+    assert all((state["buf"] == 0).all() for state in optimizer._states.values())
+
+
+def test_such_a_rule_may_skip_the_step():
+    parameters = {"a": np.ones(2), "b": np.ones(2)}
+    optimizer = optreg.create("sgd", lr=1.0).setup(parameters)
+    optimizer.add_hook(Refuses(optreg.SkipStep))
+    optimizer.apply_gradients({"a": np.ones(2), "b": np.array([1, np.nan])})
+    assert optimizer.t == 1
+    np.testing.assert_array_equal(parameters["a"], [1, 1])
+    optimizer.apply_gradients({"a": np.ones(2), "b": np.ones(2)})
+    np.testing.assert_array_equal(parameters["a"], [-1, -1])
+
+
+def test_an_update_of_ones_own_calls_the_hooks_before_it_and_after_it():
+    calls = []
+
+    class ByHand(optreg.Optimizer):
+        def update(self, lossfun=None, *args, **kwds):
+            try:
+                self.call_hooks()
+            except optreg.SkipStep:
+                calls.append("skipped")
+                return
+            calls.append("update")
+            self.t += 1
+            self.call_hooks("post")
+
+    def after(opt):
+        calls.append(("after", opt.t))
+
+    after.timing = "post"
+    optimizer = ByHand().setup({"w": np.ones(2)})
+    optimizer.add_hook(after)
+    optimizer.add_hook("skip_nonfinite")
+    optimizer.add_hook(lambda opt: calls.append(("before", opt.t)), "before")
+    for value in (1.0, np.nan):
+        optimizer.apply_gradients({"w": np.full(2, value)})
+    assert calls == [("before", 0), "update", ("after", 1), "skipped"]
+
+
 def test_one_hook_serves_two_optimizers():
     hook = optreg.WeightDecay(0.5)
     targets = [Chain(l=Link(W=np.ones(2))), {"w": np.ones(3)}]

@@ -12,6 +12,9 @@ from links import Deserializer, Link, Serializer
 import optreg
 from optreg import GradientMethod, Optimizer
 
+OF_OPTREG = {"arguments", "timing"}
+"""Arguments that optreg has beside those of the page."""
+
 OPTIMIZER = {
     "accumulate_grads": ["grads"],
     "add_hook": ["hook", "name"],
@@ -50,7 +53,7 @@ HOOKS = {
 def test_every_method_is_there_with_its_arguments_and_a_docstring(cls, methods):
     for name, arguments in methods.items():
         method = getattr(cls, name)
-        found = [each for each in inspect.signature(method).parameters if each not in ("self", "arguments")]
+        found = [each for each in inspect.signature(method).parameters if each not in ("self", *OF_OPTREG)]
         assert found == arguments, name
         assert inspect.getdoc(method), name
 
