@@ -153,6 +153,7 @@ class Hyperparameter:
     bound: str
     doc: str
     field: attrs.Attribute[Any] | None
+    annotation: Any = None
 
     @property
     def required(self) -> bool:
@@ -162,7 +163,8 @@ class Hyperparameter:
     def is_schedule(self, value: object) -> bool:
         """Whether a callable ``value`` is one of ``t``, rather than a hyperparameter that is a function."""
         bounded = self.field is not None and isinstance(self.field.metadata.get(_METADATA), Bound)
-        return bounded or isinstance(value, Schedule) or _is_number(self.default)
+        a_number = _is_number(self.default) or self.annotation in (float, int, "float", "int")
+        return bounded or isinstance(value, Schedule) or a_number
 
     def checked(self, owner: object, value: Any) -> Any:
         """``value``, converted and checked as the class would do it on assignment."""
@@ -236,6 +238,7 @@ def _read_signature(cls: type) -> Signature:
             bound=str(field.metadata.get(_METADATA, "")) if field else "",
             doc=field.metadata.get("doc", "") if field else "",
             field=field,
+            annotation=argument.annotation,
         )
     return Signature(fields, takes_any)
 
