@@ -152,7 +152,15 @@ def test_create_refuses_unknown_hyperparameters_with_a_guess(name):
 # Schedules as values
 
 
-@pytest.mark.parametrize("make", [Declared, Open, lambda lr: Plain(0.1, momentum=lr)])
+class Annotated(GradientMethod):
+    def __init__(self, lr: float):
+        self.lr = lr
+
+    def rule(self, param, grad):
+        param -= self.lr * grad
+
+
+@pytest.mark.parametrize("make", [Declared, Open, Annotated, lambda lr: Plain(0.1, momentum=lr)])
 def test_any_number_may_be_a_function_of_the_step(make):
     class Halving:
         def __call__(self, t):
@@ -163,7 +171,7 @@ def test_any_number_may_be_a_function_of_the_step(make):
     optimizer.setup(arrays)
     for _ in range(2):
         optimizer.apply_gradients({"w": np.ones(2)})
-    expected = {Declared: -0.75, Open: -0.375}.get(make, -0.2)
+    expected = {Declared: -0.75, Annotated: -0.75, Open: -0.375}.get(make, -0.2)
     np.testing.assert_allclose(arrays["w"], expected)
 
 
