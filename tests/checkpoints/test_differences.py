@@ -253,6 +253,24 @@ def test_other_generators_are_named(path):
     assert_differs(path, saved, make(hooks=[Drawing(one=mersenne)]), "hook Drawing: ", "MT19937")
 
 
+def test_extra_state_on_one_side_only(path):
+    class Hooked:
+        def __call__(self, optimizer):
+            pass
+
+    saved, loading = make(hooks=[Hooked()]), make(hooks=[Hooked()])
+    Hooked.get_extra_state = lambda self: 1
+    Hooked.set_extra_state = lambda self, state: None
+    optreg.save(path, saved)
+    del Hooked.get_extra_state
+    with pytest.raises(ValueError, match="hook Hooked: there is extra state in the file only"):
+        optreg.load(path, loading)
+    optreg.save(path, saved)
+    Hooked.get_extra_state = lambda self: 1
+    with pytest.raises(ValueError, match="hook Hooked: there is extra state here only"):
+        optreg.load(path, loading)
+
+
 @pytest.mark.parametrize("function", [optreg.save, optreg.load])
 def test_before_setup_there_is_nothing_to_save_or_load(function, path):
     with pytest.raises(RuntimeError, match="call setup"):

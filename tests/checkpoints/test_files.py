@@ -65,6 +65,12 @@ def test_the_same_optimizer_makes_the_same_bytes(form, tmp_path):
     assert others == [first, first]
 
 
+def test_a_file_does_not_say_when_it_was_written(tmp_path):
+    optreg.save(tmp_path / "a.npz", a_run())
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}  # the format's beginning
+
+
 def test_other_suffixes_are_npz_and_are_left_alone(tmp_path):
     optimizer = a_run()
     for name in ("a", "a.ckpt", "a.npz.1", ".npz"):

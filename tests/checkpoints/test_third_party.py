@@ -163,3 +163,24 @@ def test_an_array_as_a_hyperparameter_is_saved(tmp_path):
     loaded = Weighted(np.zeros(1)).setup({"W": np.ones(2)})
     optreg.load(tmp_path / "a.npz", loaded)
     assert_same(loaded, saved)
+
+
+@pytest.mark.parametrize(
+    "value", [1, 1.0, True, np.float64(1), np.float32(1), float("nan"), -0.0, "1", (1,), [1], 1 + 0j]
+)
+@pytest.mark.parametrize("present", [1, 1.0, True, 0.0, np.float64(1)])
+def test_a_hyperparameter_that_no_field_checks_gets_the_very_value_and_type(value, present, tmp_path):
+    optimizer = Dropping(value).setup({"W": np.ones(2)})
+    optreg.save(tmp_path / "a.npz", optimizer)
+    loaded = Dropping(present).setup({"W": np.ones(2)})
+    optreg.load(tmp_path / "a.npz", loaded)
+    assert contents(loaded.lr) == contents(value)
+
+
+def test_the_fields_of_an_attrs_base_are_saved_beside_the_arguments_of_a_plain_subclass(tmp_path):
+    saved = Wrapped(0.1, 3.0).setup({"W": np.ones(2)})
+    saved.beta1 = 0.25
+    optreg.save(tmp_path / "a.npz", saved)
+    loaded = Wrapped(0.2).setup({"W": np.ones(2)})
+    optreg.load(tmp_path / "a.npz", loaded)
+    assert (loaded.lr, loaded.scale, loaded.beta1) == (saved.lr, 3.0, 0.25)
