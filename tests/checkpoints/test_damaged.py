@@ -47,7 +47,7 @@ def assert_refused(content, form, *, optimizer=None):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"a.{form}")
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"(?s)damaged, cut short, or no checkpoint .*nothing was loaded") as raised:
+        with pytest.raises(ValueError, match=r"(?s)cut short, or no checkpoint .*nothing was loaded") as raised:
             optreg.load(path, optimizer)
     assert "\n" not in str(raised.value)
     assert contents(optimizer) == before
