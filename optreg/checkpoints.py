@@ -56,11 +56,20 @@ def contents_of(optimizer: Any) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def entries_of(optimizer: Any) -> dict[str, Any]:
-    """Counts and states by the names that they have in a file, as they are."""
+    """Counts and states by the names that they have in a file, as they are; not those of parameters since removed."""
     collector = DictionaryCollector()
     collector.save(optimizer)
+    everything = {"": optimizer._states}
     for name, states in prepare_hook_states(optimizer).items():
+        everything[f"{HOOKS}/{name}/"] = states
         states.serialize(collector[f"{HOOKS}/{name}"])
+    coming = uninitialized_names(optimizer.target)
+    if coming is not None:
+        there = {*coming, *(name for name, _ in named_parameters(optimizer.target))}
+        for prefix, states in everything.items():
+            for path in states.keys() - there:
+                for key in states[path]:
+                    collector.target.pop(f"{prefix}{path.strip('/')}/{key}", None)
     return collector.target
 
 

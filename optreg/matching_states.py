@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import attrs
+import numpy as np
 
 from optreg.arrays import is_array, zero_state
 from optreg.base import Optimizer
@@ -26,8 +27,8 @@ def match_counts(found: Match, optimizer: Any, entries: Mapping[str, Any]) -> No
             found.differ(f"{key} is missing", missing=True)
             continue
         value = entries[key]
-        # A file of Chainer's has them as arrays.
-        count = value.item() if is_array(value) and value.size == 1 and value.dtype.kind in "iu" else value
+        is_numpys = is_array(value) or isinstance(value, np.generic)  # as in files of Chainer's
+        count = value.item() if is_numpys and value.size == 1 and value.dtype.kind in "iu" else value
         if type(count) is int and count >= 0:
             found.set(optimizer, key, count)
         else:
@@ -79,6 +80,8 @@ def _match_states_of(
     on_demand = slots_of(type(kept.owner).rule).on_demand if has_rule(kept.owner) else ()
     used = set()
     for path, state in kept.states.items():
+        if path not in parameters:  # it was removed from the target
+            continue
         start = f"{kept.prefix}{path.strip('/')}/"
         new = dict(state)
         for slot in on_demand:  # the hyperparameters of the file say which there are

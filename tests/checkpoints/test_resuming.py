@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import optreg
 from optreg import schedules
 
-from .others import Halving
-from .runs import FORMATS, assert_resumes, assert_same, copied, new_parameters, run
+from .others import Averaging, Halving
+from .runs import FORMATS, assert_resumes, assert_same, contents, copied, new_parameters, run
 
 BUILTINS = [name for name in optreg.names() if "/" not in name]
 BUILTIN_HOOKS = [name for name in optreg.hook_names() if "/" not in name]
@@ -191,6 +191,41 @@ def test_a_parameter_added_just_before_saving_resumes(tmp_path):
     resumed = optreg.create("adam").setup(copied(unbroken.target.arrays))
     optreg.load(tmp_path / "a.npz", resumed)
     assert_same(run(resumed, 3), run(unbroken, 3))
+
+
+def test_a_run_from_which_a_parameter_was_removed_resumes(tmp_path):
+    """To freeze it, say. Its state stays with the optimizer, in case it comes back."""
+
+    def make(parameters):
+        return optreg.create("adam", hooks=[Averaging()]).setup(parameters)
+
+    unbroken = run(make(new_parameters()), 2)
+    del unbroken.target.arrays["l1"]["W"]
+    run(unbroken, 2)
+    optreg.save(tmp_path / "a.npz", unbroken)
+    fresh = make(copied(unbroken.target.arrays))
+    used = run(make(new_parameters()), 3)
+    del used.target.arrays["l1"]["W"]
+    used.target.arrays.update(copied(unbroken.target.arrays))
+    run(unbroken, 3)
+    for resumed in (fresh, used):
+        optreg.load(tmp_path / "a.npz", resumed)
+        run(resumed, 3)
+        assert contents(resumed.target) == contents(unbroken.target)
+        for path in ("/l1/b", "/scale"):
+            assert contents(resumed._states[path]) == contents(unbroken._states[path])
+            assert contents(resumed._hook_states["Averaging"][path]) == contents(
+                unbroken._hook_states["Averaging"][path]
+            )
+
+
+def test_a_count_that_is_a_number_of_numpys_is_saved_and_loaded(tmp_path):
+    saved = optreg.create("adam").setup({"W": np.ones(2)})
+    saved.t = np.int64(3)
+    optreg.save(tmp_path / "a.npz", saved)
+    loaded = optreg.create("adam").setup({"W": np.ones(2)})
+    optreg.load(tmp_path / "a.npz", loaded)
+    assert loaded.t == 3
 
 
 def test_an_array_that_stands_at_two_places_resumes(tmp_path):
