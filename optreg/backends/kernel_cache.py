@@ -93,10 +93,12 @@ class _Compiler:
         """Have a text compiled; the object, or a word about the failure, will appear in the directory."""
         line = json.dumps([str(text), str(target)]) + "\n"
         if self._process is None or not self.running:
+            self.end()  # which closes the pipe to one that has ended
             self._process = self._started()
         try:
             self._send(self._process, line)
         except BrokenPipeError:  # it has ended, idle, at this very moment
+            self.end()
             self._process = self._started()
             self._send(self._process, line)
 
