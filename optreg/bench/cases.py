@@ -32,9 +32,9 @@ class Case:
 
 def _readable(number: int) -> str:
     for unit, size in (("M", 1_000_000), ("k", 1_000)):
-        if number >= 10 * size:
-            return f"{number / size:.0f} {unit}".replace(".0 ", " ")
-    return f"{number:,}"
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return str(number)
 
 
 def gpt2_shapes(layers: int = 12, width: int = 768, vocabulary: int = 50_257, context: int = 1_024) -> list[Shape]:

@@ -35,7 +35,10 @@ def _how(answers: Answers) -> str:
     settings = answers.questions.settings
     what = f"{settings.optimizer}, {settings.dtype}, {settings.threads} thread{'s' * (settings.threads > 1)} each"
     if answers.questions.what == MEMORY:
-        return f"{what}. The most of several steps after some, each in a process of its own."
+        return (
+            f"{what}. The most of several steps, after others, in a process of their own; arrays are those of NumPy, "
+            f"and Python's objects."
+        )
     if answers.questions.what == FIRST_STEP:
         return f"{what}. Medians of {settings.rounds} processes of each, in turns."
     return (

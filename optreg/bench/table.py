@@ -97,9 +97,9 @@ def scaling_table(sections: Sequence[Section]) -> Any:
 
 def memory_table(extras: Sequence[Extra]) -> Any:
     """MiB by case and variant."""
-    made = _table("MiB that a step takes besides parameters, gradients and states", "of the process", "of its arrays")
+    made = _table("MiB that a step takes besides parameters, gradients and states", "process", "arrays")
     for (case, variant), members in groupby(extras, lambda each: (each.case, each.variant)):
-        made.add_row(f"{case}, {variant.name}", style="bold")
+        made.add_row(f"{case.name}, {variant.name}", style="bold")
         for each in members:
             resident = "–" if each.resident is None else digits(each.resident / 2**20)
             # What PyTorch and XLA allocate is not traced.
@@ -113,7 +113,7 @@ def first_steps_table(firsts: Sequence[First]) -> Any:
     """Milliseconds of the first step, and how many more than NumPy's."""
     made = _table("The first step of a fresh process without compiled kernels", "ms", "quartiles", "over NumPy's")
     for (case, variant), members in groupby(firsts, lambda each: (each.case, each.variant)):
-        made.add_row(f"{case}, {variant.name}", style="bold")
+        made.add_row(f"{case.name}, {variant.name}", style="bold")
         every = {each.name: each.middle for each in members}
         for name, middle in every.items():
             over = digits((middle.median - every["numpy"].median) * 1e3) if "numpy" in every else "–"

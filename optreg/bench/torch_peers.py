@@ -47,7 +47,6 @@ TORCH: Table = {
 
 PYTORCH_OPTIMIZER: Table = {
     "adabelief": ("AdaBelief", _moments),
-    "adabound": ("AdaBound", lambda h: {**_moments(h), "final_lr": h["final_lr"], "gamma": h["gamma"]}),
     "adan": ("Adan", lambda h: {**_moments(h), "betas": (h["beta1"], h["beta2"], h["beta3"])}),
     "ademamix": (
         "AdEMAMix",
@@ -59,13 +58,10 @@ PYTORCH_OPTIMIZER: Table = {
         },
     ),
     "adopt": ("ADOPT", lambda h: {**_moments(h), "weight_decouple": True}),
-    "grams": ("Grams", _moments),
-    "laprop": ("LaProp", _moments),
     "lion": ("Lion", lambda h: {"lr": h["lr"], "betas": (h["beta1"], h["beta2"])}),
     "msvag": ("MSVAG", lambda h: {"lr": h["lr"], "beta": h["beta"]}),
-    "yogi": ("Yogi", lambda h: {**_moments(h), "initial_accumulator": 1e-6}),
 }
-"""The class of pytorch_optimizer; what torch.optim has is not here."""
+"""The class of pytorch_optimizer. What torch.optim has is not here, nor is another method by the same name."""
 
 MODES: Mapping[str, Mapping[str, Any]] = {
     "torch-single": {"foreach": False},

@@ -1,0 +1,16 @@
+"""Kernels of these tests are kept in a directory of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+from optreg.backends.kernel_cache import directory
+
+
+@pytest.fixture(scope="package", autouse=True)
+def own_kernels(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPTREG_CACHE_DIR", str(tmp_path_factory.mktemp("kernels")))
+        directory.cache_clear()
+        yield
+    directory.cache_clear()

@@ -1,0 +1,142 @@
+"""All contenders do the same work, on arrays of their own."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from optreg.bench import optax_peer, torch_peers
+from optreg.bench.cases import CASES, VARIANTS, Case, Numbers, Variant
+from optreg.bench.conditions import conditions
+from optreg.bench.contender import Job, arrays_moved
+from optreg.bench.limit import Limit
+from optreg.bench.lineup import PEERS, contender, lineup
+
+MODEL = Case("model", ((3, 4), (4,), (), (7, 2, 2), (70_000,)))
+SOME = Variant("some", decay=0.02, threshold=0.5)
+
+
+def walked(name, job, steps=5, case=MODEL):
+    """The parameters of a contender after some steps."""
+    numbers = Numbers.of(case, job.dtype)
+    made = contender(name, job)
+    with conditions(job.threads):
+        made.start(numbers.values)
+        with made.at_work():
+            for _ in range(steps):
+                made.renew_gradients(numbers.gradients)
+                made.step()
+    return made.values()
+
+
+def assert_same_walk(one, other, start, tolerance):
+    """Two walks from the same point end near each other, measured by how far they went."""
+    for mine, theirs, began in zip(one, other, start, strict=True):
+        assert mine.shape == began.shape
+        went = np.abs(theirs - began).max()
+        assert went > 0
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance * went)
+
+
+def installed(job):
+    return lineup(job).but_the_limit
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=lambda variant: variant.name)
+def test_all_contenders_come_to_the_same_parameters(variant, dtype):
+    job = Job("adamw", variant, dtype, threads=1)
+    names = installed(job)
+    reference = "torch-single" if "torch-single" in names else "numpy"
+    expected, start = walked(reference, job), Numbers.of(MODEL, dtype).values
+    for name in names:
+        assert_same_walk(walked(name, job), expected, start, 1e-3 if dtype == "float32" else 1e-5)
+
+
+TABLES = {
+    **dict.fromkeys(torch_peers.MODES, torch_peers.TORCH),
+    "pytorch-optimizer": torch_peers.PYTORCH_OPTIMIZER,
+    "optax": optax_peer.OPTAX,
+}
+LACKING = {("torch-fused", each) for each in torch_peers.TORCH} - {
+    ("torch-fused", each) for each in ("sgd", "momentum_sgd", "nesterov_ag", "adagrad", "adam", "adamw", "amsgrad")
+}
+PAIRS = [(peer, each) for peer, table in TABLES.items() for each in table if (peer, each) not in LACKING]
+
+
+@pytest.mark.parametrize(("peer", "optimizer"), PAIRS)
+def test_a_peer_that_is_said_to_have_a_method_walks_the_path_of_optreg(peer, optimizer):
+    assert set(TABLES) == set(PEERS)
+    for variant in (VARIANTS["plain"], SOME):
+        job = Job(optimizer, variant, "float64", threads=1)
+        members = lineup(job)
+        if peer not in members.peers:
+            assert "is not installed" in members.left_out[peer] or "has no weight decay" in members.left_out[peer]
+            continue
+        start = Numbers.of(MODEL, job.dtype).values
+        # Twelve steps: RAdam begins to adapt at its sixth.
+        assert_same_walk(walked(peer, job, 12), walked("numpy", job, 12), start, 5e-3)
+
+
+@pytest.mark.parametrize("variant", ["decay", "clipping"])
+def test_decay_and_clipping_change_what_is_done(variant):
+    plain, other = (walked("numpy", Job("adamw", VARIANTS[each], "float64", 1)) for each in ("plain", variant))
+    assert not any(np.array_equal(*pair) for pair in zip(plain, other, strict=True))
+
+
+def test_gradients_are_new_arrays_at_each_step():
+    job, numbers = Job("adamw", VARIANTS["plain"], "float32", 1), Numbers.of(MODEL, "float32")
+    made = contender("numpy", job)
+    made.start(numbers.values)
+    seen = []
+    for _ in range(3):
+        made.renew_gradients(numbers.gradients)
+        seen.append([parameter.grad for parameter in made._parameters])
+    assert len({id(array) for arrays in seen for array in arrays}) == 3 * len(MODEL.shapes)
+    for arrays in seen:
+        for array, original in zip(arrays, numbers.gradients, strict=True):
+            assert not np.shares_memory(array, original)
+            np.testing.assert_array_equal(array, original)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_limit_goes_over_every_element_of_every_array_once(optimizer, threads, dtype):
+    case = Case("several", ((300_000,), (5,), (0,), (65_536,), (65_537, 3)))
+    numbers = Numbers.of(case, dtype)
+    limit = Limit(Job(optimizer, VARIANTS["plain"], dtype, threads))
+    limit.start(numbers.values)
+    limit.renew_gradients(numbers.gradients)
+    limit.step()
+    assert len(limit._arrays[0]) == {"sgd": 2, "adamw": 4}[optimizer]
+    assert limit.compiled == (find_spec("numba") is not None)
+    for tensor, gradient in enumerate(numbers.gradients):
+        unchanged, *changed = limit._arrays[tensor]
+        np.testing.assert_array_equal(unchanged, gradient)
+        for number, array in enumerate(changed, start=1):
+            np.testing.assert_array_equal(array, np.asarray(number, dtype) + gradient)
+
+
+def test_the_arrays_that_a_step_moves_are_those_of_the_formula():
+    # p and g in, p out; and each state in and out. A state of one number a tensor is none.
+    assert arrays_moved("sgd") == 3
+    assert arrays_moved("lion") == 5
+    assert arrays_moved("adamw") == 7
+    assert arrays_moved("amsgrad") == 9
+    assert arrays_moved("nadam") == 7
+
+
+def test_gpt2_is_the_small_one_of_the_paper():
+    case = CASES["gpt2"]
+    assert len(case.shapes) == 148
+    assert case.elements == 124_439_808  # as the authors' checkpoint has
+    assert str(case) == "gpt2: 148 tensors, 124 M parameters"
+
+
+def test_the_numbers_are_the_same_at_every_call():
+    one, other = Numbers.of(MODEL, "float32"), Numbers.of(MODEL, "float32")
+    for first, second in ((one.values, other.values), (one.gradients, other.gradients)):
+        assert [array.shape for array in first] == list(MODEL.shapes)
+        for mine, theirs in zip(first, second, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
