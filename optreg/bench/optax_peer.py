@@ -64,7 +64,7 @@ OPTAX: Mapping[str, Callable[[Any, Values], Any]] = {
     "signum": lambda optax, h: optax.signum(h["lr"], beta=h["momentum"]),
     "yogi": lambda optax, h: optax.yogi(h["lr"], **_moments(h)),
 }
-"""What is the same method in optax. Its adagrad, adan, adopt, amsgrad, nadam, radam and rprop differ by more than rounding."""
+"""What is the same method in optax; its adagrad, adan, adopt, amsgrad, nadam, radam and rprop are not, to the digit."""
 
 
 def why_not(job: Job) -> str | None:
