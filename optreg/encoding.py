@@ -76,7 +76,7 @@ def config_of_schedule(schedule: Schedule) -> dict[str, Any] | None:
 
 def _array_as_text(array: np.ndarray[Any, Any]) -> str:
     file = io.BytesIO()
-    np.lib.format.write_array(file, array, allow_pickle=False)
+    np.lib.format.write_array(file, array, version=(3, 0), allow_pickle=False)
     return b64encode(file.getvalue()).decode("ascii")
 
 

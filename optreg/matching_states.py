@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,8 +14,10 @@ from optreg.base import Optimizer
 from optreg.checkpoints import HOOKS, entries_of
 from optreg.dictionaries import DictionaryDeserializer
 from optreg.hook import prepare_hook_states
+from optreg.hyperparameters import holding
 from optreg.matching import Match
-from optreg.rule import has_rule, slots_of
+from optreg.passes import groups_at
+from optreg.rule import has_rule, slots_of, used_slots
 from optreg.states import States, fill, misfits
 from optreg.targets import named_parameters, uninitialized_names
 
@@ -53,16 +55,20 @@ class Kept:
 
 
 def match_states(found: Match, optimizer: Any, entries: Mapping[str, Any], *, exact: bool) -> None:
-    """Match the states of the optimizer and of its hooks, and what its own ``serialize()`` adds to them."""
+    """Match the states of the optimizer and of its hooks, and what its own ``serialize()`` adds to them.
+
+    The hyperparameters are those of the checkpoint by now.
+    """
     everything = [Kept(optimizer, optimizer._states)]
     for name, states in prepare_hook_states(optimizer).items():
         kept = Kept(optimizer._hooks[name], states, f"{HOOKS}/{name}/", f"hook {name}: ")
         if exact or any(entry.startswith(kept.prefix) for entry in entries):  # a file of Chainer's knows no hooks
             everything.append(kept)
     used = {"t", "epoch"}
-    parameters = dict(named_parameters(optimizer.target))
+    parameters = named_parameters(optimizer.target)
     for kept in everything:
-        used |= _match_states_of(found, kept, parameters, entries, exact=exact)
+        slots = _slots(optimizer, kept.owner, parameters)
+        used |= _match_states_of(found, kept, dict(parameters), slots, entries, exact=exact)
     if type(optimizer).serialize is not Optimizer.serialize:
         used |= _match_own_serialize(found, optimizer, entries, used)
     _match_rest(
@@ -73,22 +79,38 @@ def match_states(found: Match, optimizer: Any, entries: Mapping[str, Any], *, ex
     )
 
 
+def _slots(optimizer: Any, owner: Any, parameters: Sequence[tuple[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """The slots that the hyperparameters of each parameter ask for, by path."""
+    if owner is not optimizer:
+        return dict.fromkeys((path for path, _ in parameters), used_slots(owner))
+    found = {}
+    for values, members in groups_at(optimizer, parameters, max(optimizer.t, 1)):
+        with holding(optimizer, values):
+            found.update(dict.fromkeys((path for path, _ in members), used_slots(optimizer)))
+    return found
+
+
 def _match_states_of(
-    found: Match, kept: Kept, parameters: Mapping[str, Any], entries: Mapping[str, Any], *, exact: bool
+    found: Match,
+    kept: Kept,
+    parameters: Mapping[str, Any],
+    slots: Mapping[str, Any],
+    entries: Mapping[str, Any],
+    *,
+    exact: bool,
 ) -> set[str]:
     """Match the states of parameters that there are; returns the names of the entries that are theirs."""
     on_demand = slots_of(type(kept.owner).rule).on_demand if has_rule(kept.owner) else ()
     used = set()
-    for path, state in kept.states.items():
-        if path not in parameters:  # it was removed from the target
-            continue
+    for path, parameter in parameters.items():
+        state = kept.states[path]
         start = f"{kept.prefix}{path.strip('/')}/"
         new = dict(state)
-        for slot in on_demand:  # the hyperparameters of the file say which there are
-            if start + slot not in entries:
+        for slot in on_demand:
+            if slot not in slots[path] and start + slot not in entries:
                 new.pop(slot, None)
             elif slot not in new:
-                new[slot] = zero_state(parameters[path].data)
+                new[slot] = zero_state(parameter.data)
         values = {key: entries[start + key] for key in new if start + key in entries}
         used |= {start + key for key in values}
         for misfit in misfits(new, values, exact=exact):

@@ -8,24 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-
-import numpy as np
 
 from optreg.checkpoint_files import read, write
 from optreg.checkpoints import METADATA, contents_of
 from optreg.dictionaries import DictionaryDeserializer, DictionarySerializer
 from optreg.encoding import decoded
-from optreg.errors import CheckpointError, MissingKeyError
-from optreg.matching import Match, described, match_metadata
+from optreg.matching import Match, described, match_generators, match_metadata
 from optreg.matching_states import match_counts, match_states
 
 __all__ = ["DictionaryDeserializer", "DictionarySerializer", "load", "save"]
-
-SHOWN = 20
-"""The number of differences that an error lists."""
 
 
 def save(path: str | os.PathLike[str], optimizer: Any) -> None:
@@ -66,49 +60,45 @@ def load(path: str | os.PathLike[str], optimizer: Any) -> None:
         MissingKeyError: (a CheckpointError and a KeyError) the file lacks values.
     """
     optimizer._require_target()
-    contents = read(path)
-    with _new_states_forgotten_if_it_fails(optimizer):
+    entries: dict[str, Any] = read(path)
+    text = entries.pop(METADATA, None)
+    with _all_or_nothing(optimizer, str(path)) as found:
         optimizer.prepare()
-        found = _match(optimizer, contents)
-        if found.differences:
-            more = len(found.differences) - SHOWN
-            listed = [*found.differences[:SHOWN], *([f"and {more} more differences"] if more > 0 else [])]
-            cls = MissingKeyError if found.missing else CheckpointError
-            raise cls(f"{path} does not fit this optimizer: {'; '.join(listed)}; nothing was loaded")
-        try:
-            found.commit()
-        except Exception as error:
-            raise CheckpointError(f"{path} was refused: {described(error)}; everything is as it was") from error
+        metadata = {} if text is None else _match_text(found, optimizer, text.tobytes(), entries)
+        match_counts(found, optimizer, entries)
+        found.commit()
+        # Now the optimizer has the hyperparameters of the file, which say what states there are.
+        if text is not None:
+            match_generators(found, optimizer, metadata)
+        match_states(found, optimizer, entries, exact=text is not None)
+        found.commit()
 
 
 @contextmanager
-def _new_states_forgotten_if_it_fails(optimizer: Any) -> Iterator[None]:
+def _all_or_nothing(optimizer: Any, source: str) -> Iterator[Match]:
+    found = Match(source)
     hook_states = dict(optimizer._hook_states)
-    kept = [(states, dict(states), dict(states.waiting)) for states in (optimizer._states, *hook_states.values())]
+    made = [(states, dict(states), dict(states.waiting)) for states in (optimizer._states, *hook_states.values())]
     try:
-        yield
+        yield found
     except BaseException:
+        found.undo()
         optimizer._hook_states = hook_states
-        for states, by_path, waiting in kept:
+        for states, by_path, waiting in made:
             states.clear()
             states.update(by_path)
             states.waiting = waiting
         raise
 
 
-def _match(optimizer: Any, contents: Mapping[str, np.ndarray[Any, Any]]) -> Match:
-    found = Match()
-    entries: dict[str, Any] = dict(contents)
-    text = entries.pop(METADATA, None)
-    if text is not None:
-        try:
-            metadata = json.loads(text.tobytes())
-            match_metadata(found, optimizer, metadata)
-            if not found.differences:
-                entries |= {name: decoded(code) for name, code in metadata["values"].items()}
-        except Exception as error:  # JSON of any shape
-            found.differ(f"its description is damaged ({described(error)})")
-    if not found.differences:
-        match_counts(found, optimizer, entries)
-        match_states(found, optimizer, entries, exact=text is not None)
-    return found
+def _match_text(found: Match, optimizer: Any, text: bytes, entries: dict[str, Any]) -> dict[str, Any]:
+    """Match the metadata, which are returned, and add the entries that they hold."""
+    try:
+        metadata: dict[str, Any] = json.loads(text)
+        match_metadata(found, optimizer, metadata)
+        if not found.differences:  # another format may have other parts
+            entries.update((name, decoded(code)) for name, code in metadata["values"].items())
+    except Exception as error:  # JSON of any shape
+        found.differ(f"its description is damaged ({described(error)})")
+        return {}
+    return metadata

@@ -21,7 +21,7 @@ UNSAVED = "__unsaved__"
 
 
 def snapshot(owner: Any) -> dict[str, Any]:
-    """What :func:`restoration` needs to give an optimizer or hook of the same class the same values.
+    """What the functions below need to give an optimizer or hook of the same class the same values.
 
     Raises:
         CheckpointError: its extra state cannot be saved without pickle.
@@ -36,39 +36,47 @@ def snapshot(owner: Any) -> dict[str, Any]:
     return saved
 
 
-def restoration(owner: Any, saved: Mapping[str, Any]) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Two functions: one gives ``owner`` the saved values, all of which are checked now, and one the present ones.
+Step = tuple[Callable[[], None], Callable[[], None]]
+"""Something to be done, and what undoes it."""
+
+
+def restored_values(owner: Any, saved: Mapping[str, Any]) -> Step:
+    """The step that gives ``owner`` the saved hyperparameters, all of which are checked now.
 
     Raises:
         CheckpointError: they do not fit, or what is saved is damaged; other errors mean the same.
     """
-    values = _changed_values(owner, saved["hyperparameters"])
+    new = _changed_values(owner, saved["hyperparameters"])
+    old = {name: getattr(owner, name) for name in new}
+
+    def give(values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            object.__setattr__(owner, name, value)
+
+    return partial(give, new), partial(give, old)
+
+
+def restored_generators(owner: Any, saved: Mapping[str, Any]) -> Step:
+    """The step that gives ``owner`` the saved generators and extra state; raises as :func:`restored_values`."""
     generators = dict(_generators(owner))
     if generators.keys() != saved["generators"].keys():
         raise CheckpointError(
             f"the random generators are {', '.join(saved['generators']) or 'none'} in the file "
             f"and {', '.join(generators) or 'none'} here"
         )
-    positions = {name: decoded(code) for name, code in saved["generators"].items()}
-    for name, generator in generators.items():
-        _set_state(copy.deepcopy(generator), positions[name])
     present = snapshot(owner)
     if ("extra" in present) != ("extra" in saved):
         raise CheckpointError(f"there is extra state {'here' if 'extra' in present else 'in the file'} only")
-    old_values = {name: getattr(owner, name) for name in values}
+    for name, generator in generators.items():
+        _set_state(copy.deepcopy(generator), decoded(saved["generators"][name]))
 
-    def give(values: Mapping[str, Any], positions: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
-        for name, value in values.items():
-            object.__setattr__(owner, name, value)
+    def give(snapshot: Mapping[str, Any]) -> None:
         for name, generator in generators.items():
-            _set_state(generator, positions[name])
-        if "extra" in extra:
-            owner.set_extra_state(decoded(extra["extra"]))
+            _set_state(generator, decoded(snapshot["generators"][name]))
+        if "extra" in snapshot:
+            owner.set_extra_state(decoded(snapshot["extra"]))
 
-    return (
-        partial(give, values, positions, saved),
-        partial(give, old_values, {name: decoded(code) for name, code in present["generators"].items()}, present),
-    )
+    return partial(give, saved), partial(give, present)
 
 
 def written(value: Any) -> Any:
