@@ -192,6 +192,7 @@ def optreg_backends() -> list[BackendSpec]:
         BackendSpec(
             "numba", "optreg.backends.numba:NumbaBackend", "Rules compiled to one loop over memory, on several threads."
         ),
+        BackendSpec("cupy", "optreg.backends.cupy:CupyBackend", "Rules compiled to one CUDA launch on each device."),
     ]
 
 

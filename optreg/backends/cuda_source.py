@@ -25,10 +25,10 @@ CHUNK = 8192
 NAME = "step"
 OPTIONS = ("--std=c++17", "--fmad=false", "--prec-div=true", "--prec-sqrt=true", "--ftz=false")
 """What NVRTC has to be told so that the bits are those of NumPy."""
-SCALARS_IN_A_LAUNCH = 480
-"""What fits into the 4 KiB of a launch's arguments beside the addresses."""
+WORDS = 480
+"""Numbers of eight bytes that fit into the 4 KiB of a launch's arguments, beside the addresses."""
 
-_PRELUDE = """\
+PRELUDE = """\
 #define OPTREG_FUNCTION static __device__ __forceinline__
 struct Half { unsigned short bits; };
 OPTREG_FUNCTION float to_float(Half half) {
@@ -42,6 +42,17 @@ OPTREG_FUNCTION Half to_half(float number) {
     return half;
 }
 """
+
+SEND = f"""\
+struct Words {{ long long of[{WORDS}]; }};
+
+extern "C" __global__ void send(long long *table, const long long first, const int count,
+                                const __grid_constant__ Words words)
+{{
+    for (int place = threadIdx.x; place < count; place += {THREADS}) table[first + place] = words.of[place];
+}}
+"""
+"""A kernel that writes numbers from its launch to a table: no memory of the host must stay as it is until it runs."""
 
 _KERNEL = """\
 struct Scalars {{ double of[{scalars}]; }};
@@ -106,7 +117,7 @@ def cuda_source(rule: Rule, rows: int = 1) -> str:
     pack = 1 if narrowest is None else max(1, 16 // sizes[narrowest])
     writes = [f"*({types[at]} *)address[{at}] = {_of_block(text)};" for at, text in element.new_numbers]
     return (
-        _PRELUDE
+        PRELUDE
         + element.text
         + _KERNEL.format(
             name=NAME,

@@ -17,13 +17,22 @@ from optreg.tracing.nodes import Rule
 COMPILER = shutil.which("g++")
 
 _PRELUDE = """\
-#include <immintrin.h>
 #include <math.h>
 #define OPTREG_FUNCTION static inline
 struct Half { unsigned short bits; };
+"""
+
+_HALF = """\
+#include <immintrin.h>
 OPTREG_FUNCTION float to_float(Half half) { return _cvtsh_ss(half.bits); }
 OPTREG_FUNCTION Half to_half(float number) { return Half{_cvtss_sh(number, 0)}; }
 """
+
+
+def on_host(text: str) -> str:
+    """What has to stand before text that stands after the prelude of CUDA on a device."""
+    return _PRELUDE + (_HALF if "to_float(v" in text or "to_half(v" in text else "")  # (whose header takes a second)
+
 
 _LOOP = """\
 extern "C" void {name}(void **arrays, const double *scalars, long long count) {{
@@ -38,9 +47,9 @@ extern "C" void {name}(void **arrays, const double *scalars, long long count) {{
 
 def compiled(rules: Sequence[Rule], directory: Path) -> list[Callable[..., None]]:
     """Functions ``run(arrays, owner_by_name)`` that do to arrays what the rules do."""
-    text = _PRELUDE + "".join(_function(rule, f"rule{number}") for number, rule in enumerate(rules))
+    text = "".join(_function(rule, f"rule{number}") for number, rule in enumerate(rules))
     source, target = directory / "rules.cpp", directory / "rules.so"
-    source.write_text(text, encoding="utf-8")
+    source.write_text(on_host(text) + text, encoding="utf-8")
     options = ["-std=c++17", "-O2", "-mf16c", "-ffp-contract=off", "-fPIC", "-shared", "-Wall", "-Wno-unused"]
     made = subprocess.run([str(COMPILER), *options, source, "-o", target], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr[:3000]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import optreg
-from optreg.backends.cuda_source import NAME, OPTIONS, SCALARS_IN_A_LAUNCH, THREADS, cuda_source
+from optreg.backends.cuda_source import NAME, OPTIONS, THREADS, WORDS, cuda_source
 from optreg.tracing.chain import Link, chain
 from optreg.tracing.nodes import Input
 from optreg.tracing.trace import trace
@@ -86,9 +86,9 @@ def test_only_what_is_read_is_loaded_and_only_what_changes_is_stored():
 
 def test_the_scalars_of_many_groups_fit_into_a_launch():
     columns = len(rule_of("sgd").scalars)
-    source = cuda_source(rule_of("sgd"), rows=SCALARS_IN_A_LAUNCH // columns)
-    assert f"double of[{SCALARS_IN_A_LAUNCH}]" in source
-    assert 8 * SCALARS_IN_A_LAUNCH + 7 * 8 <= 4096
+    source = cuda_source(rule_of("sgd"), rows=WORDS // columns)
+    assert f"double of[{WORDS}]" in source
+    assert 8 * WORDS + 7 * 8 <= 4096
     if library() is not None:
         assert compiled(source, "sm_80").stack == 0
 

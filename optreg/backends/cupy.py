@@ -1,0 +1,202 @@
+"""Rules compiled to CUDA: one launch for a whole step on each device, over all tensors of the same dtypes.
+
+What cannot be compiled is run as written, on CuPy's arrays; arrays on the host are left to the fastest backend there.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from typing import Any, TypeAlias
+
+import attrs
+import numpy as np
+
+from optreg.arrays import array_module, compute_dtype
+from optreg.backends.device_job import DeviceJob, layouts_of
+from optreg.backends.jobs import Member
+from optreg.backends.numpy import NumpyBackend
+from optreg.backends.variants import Signature, SlotType, Variant, variant_of
+from optreg.backends.work import Backend, Group, Repeatable, Tensor, Work
+from optreg.errors import UntraceableRuleError
+from optreg.rule import slots_of
+from optreg.tracing.nodes import DType
+
+Dtypes: TypeAlias = tuple[tuple[str, DType], ...]
+"""Those of arrays that are not stored in the dtype of the arithmetic, by their names in the joined rule."""
+
+
+@attrs.frozen
+class Kind:
+    """What the tensors of a job have in common."""
+
+    signature: Signature
+    dtypes: Dtypes
+    device: int
+
+
+class DeviceJobs:
+    """Everything that a step does, ready to be done again on the arrays that the parameters then have."""
+
+    def __init__(self, jobs: Sequence[DeviceJob], owners: Sequence[Any]) -> None:
+        self._jobs = jobs
+        self._owners = owners
+        self._scalars: list[np.ndarray[Any, Any]] = []
+
+    def fit(self) -> bool:
+        """Whether the arrays still have the shapes, dtypes and places that the tables say."""
+        return all(job.fits() for job in self._jobs)
+
+    def evaluate(self, holding: Callable[[int], AbstractContextManager[None]]) -> bool:
+        """Evaluate the scalars of the step. False if a rule would take another branch than the one compiled."""
+        self._scalars = []
+        for job in self._jobs:
+            rows = []
+            for number in job.groups:
+                with holding(number):
+                    if not job.variant.holds(self._owners):
+                        return False
+                    rows.append(job.variant.scalars(self._owners))
+            self._scalars.append(np.array(rows, np.float64))
+        return True
+
+    def run(self) -> None:
+        """Change the arrays."""
+        for job, scalars in zip(self._jobs, self._scalars, strict=True):
+            job.run(scalars)
+
+
+class CupyBackend:
+    """Runs rules on CuPy arrays by kernels that NVRTC compiled."""
+
+    name = "cupy"
+
+    def __init__(self) -> None:
+        self._as_written = NumpyBackend()
+        self._on_host: Backend | None = None
+        self._warned: set[str] = set()
+
+    def run(self, work: Work) -> Repeatable | None:
+        """Make a step. Returns what can make it again, if everything in it was compiled."""
+        if all(_is_on_host(tensor) for group in work.groups for tensor in group.tensors):
+            return self._host().run(work)
+        jobs: list[DeviceJob] = []
+        left: list[tuple[int, Tensor]] = []
+        on_host: list[tuple[int, Tensor]] = []
+        with work.hooks_held():
+            for (variant, kind), found in self._sorted(work, left, on_host).items():
+                job = self._job(variant, kind, [_member(number, tensor, work) for number, tensor in found])
+                if job is None:
+                    left.extend(found)
+                else:
+                    jobs.append(job)
+            owners = [rule.owner for rule in work.groups[0].rules] if work.groups else []
+            made = DeviceJobs(jobs, owners)
+            made.evaluate(lambda number: work.held(work.groups[number]))
+        made.run()
+        if left:
+            self._as_written.run(_part(work, left))
+        if on_host:
+            self._host().run(_part(work, on_host))
+        lasting = not left and not on_host and all(job.variant.lasts for job in jobs)
+        return made if jobs and lasting else None
+
+    def _sorted(
+        self, work: Work, left: list[tuple[int, Tensor]], on_host: list[tuple[int, Tensor]]
+    ) -> dict[tuple[Variant, Kind], list[tuple[int, Tensor]]]:
+        """The tensors that kernels can work on, by what they have in common; the others go to one of the two lists."""
+        found: dict[tuple[Variant, Kind], list[tuple[int, Tensor]]] = {}
+        for number, group in enumerate(work.groups):
+            with work.held(group):
+                for tensor in group.tensors:
+                    if _is_on_host(tensor):
+                        on_host.append((number, tensor))
+                        continue
+                    kind = _kind(tensor, group)
+                    variant = None if kind is None else self._variant(group, kind.signature)
+                    if kind is None or variant is None:
+                        left.append((number, tensor))
+                    else:
+                        found.setdefault((variant, kind), []).append((number, tensor))
+        return found
+
+    def _variant(self, group: Group, signature: Signature) -> Variant | None:
+        owners = [rule.owner for rule in group.rules]
+        if any(getattr(owner, "elementwise", True) is False for owner in owners):
+            return None
+        try:
+            return variant_of(owners, [not rule.changes_gradients for rule in group.rules], signature)
+        except UntraceableRuleError as error:
+            self._warn(f"{error}; CuPy runs it as it is written, or say elementwise = False")
+            return None
+
+    def _job(self, variant: Variant, kind: Kind, members: Sequence[Member]) -> DeviceJob | None:
+        try:
+            job = DeviceJob(variant, members, kind.device, dict(kind.dtypes))
+        except UntraceableRuleError as error:
+            self._warn(f"{error}; CuPy runs the rule as it is written")
+            return None
+        return job if job.fits() else None
+
+    def _host(self) -> Backend:
+        if self._on_host is None:
+            from optreg.backends.numba import NumbaBackend
+
+            self._on_host = NumbaBackend() if find_spec("numba") else self._as_written
+        return self._on_host
+
+    def _warn(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+
+def _is_on_host(tensor: Tensor) -> bool:
+    return array_module(tensor.parameter.data) is np
+
+
+def _kind(tensor: Tensor, group: Group) -> Kind | None:
+    """What a kernel depends on of a tensor; None if a kernel cannot work on it."""
+    data, grad = tensor.parameter.data, tensor.parameter.grad
+    arrays = [data, grad]
+    slots = []
+    for rule, state in zip(group.rules, tensor.states, strict=True):
+        types: list[SlotType] = []
+        for name in slots_of(type(rule.owner).rule).names:
+            slot = state.get(name)
+            single = slot is not None and slot.ndim == 0 and data.ndim > 0
+            types.append(None if slot is None else (slot.real.dtype, single))
+            if slot is not None:
+                if slot.dtype == np.float16 or array_module(slot) is not array_module(data):
+                    return None
+                if not single:
+                    arrays.append(slot)
+        slots.append(tuple(types))
+    if len({array.dtype.kind for array in arrays}) > 1 or not set.intersection(*map(layouts_of, arrays)):
+        return None
+    stored = {"param": data.real.dtype, "grad": grad.real.dtype}
+    param, gradient = (compute_dtype(dtype) for dtype in stored.values())
+    narrow = tuple((name, dtype) for name, dtype in stored.items() if dtype != compute_dtype(dtype))
+    signature = Signature(param, gradient, tuple(slots), data.dtype.kind == "c")
+    return Kind(signature, narrow, data.device.id)
+
+
+def _member(number: int, tensor: Tensor, work: Work) -> Member:
+    places = [
+        (state, name)
+        for rule, state in zip(work.groups[number].rules, tensor.states, strict=True)
+        for name in slots_of(type(rule.owner).rule).names
+        if state.get(name) is not None
+    ]
+    return Member(tensor.parameter, number, places)
+
+
+def _part(work: Work, tensors: Sequence[tuple[int, Tensor]]) -> Work:
+    """The work on some of the tensors."""
+    by_group: dict[int, list[Tensor]] = {}
+    for number, tensor in tensors:
+        by_group.setdefault(number, []).append(tensor)
+    groups = [attrs.evolve(work.groups[number], tensors=found) for number, found in by_group.items()]
+    return attrs.evolve(work, groups=groups)

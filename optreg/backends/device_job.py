@@ -1,0 +1,185 @@
+"""A job on a CUDA device: tensors that one kernel updates in one launch, with the tables that it reads there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import attrs
+import numpy as np
+
+from optreg.arrays import Array
+from optreg.backends.cuda_source import CHUNK, NAME, OPTIONS, SEND, THREADS, WORDS, cuda_source
+from optreg.backends.jobs import Member
+from optreg.backends.variants import Variant
+from optreg.errors import OptregError, UntraceableRuleError
+from optreg.tracing.chain import stored_as
+from optreg.tracing.nodes import DType
+
+Table = np.ndarray[Any, Any]
+
+
+@attrs.frozen
+class Launch:
+    """What one launch works on: the rows of some groups, and the chunks of their tensors."""
+
+    first_row: int
+    rows: int
+    first_chunk: int
+    chunks: int
+
+
+def chunk_table(sizes: Sequence[int]) -> tuple[Table, Table]:
+    """The chunks of tensors of these sizes: tensor, begin and end of each; and how many each tensor has."""
+    parts = np.array([-(-size // CHUNK) for size in sizes], np.int64)
+    tensor = np.repeat(np.arange(len(parts)), parts)
+    begin = (np.arange(len(tensor)) - np.repeat(np.cumsum(parts) - parts, parts)) * CHUNK
+    end = np.minimum(begin + CHUNK, np.repeat(np.array(sizes, np.int64), parts))
+    return np.stack([tensor, begin, end], axis=1).astype(np.int64), parts
+
+
+def launches(rows_of_tensors: Sequence[int], parts: Table, columns: int) -> tuple[list[Launch], int]:
+    """As few launches as the scalars allow, and how many rows of scalars each of them has place for.
+
+    Args:
+        rows_of_tensors: of the table of scalars, rising.
+        parts: the number of chunks of each tensor.
+        columns: of the table.
+
+    Raises:
+        UntraceableRuleError: not even one row fits.
+    """
+    rows = rows_of_tensors[-1] + 1
+    most = WORDS // max(columns, 1)
+    if most == 0:
+        raise UntraceableRuleError(f"{columns} scalars are more than the {WORDS} that a launch can hold")
+    places = min(most, 1 << (rows - 1).bit_length())  # of few sizes, so that few kernels are compiled
+    found = []
+    ends = np.cumsum(parts)
+    for first in range(0, rows, places):
+        inside = np.flatnonzero((np.array(rows_of_tensors) >= first) & (np.array(rows_of_tensors) < first + places))
+        begin, end = int(ends[inside[0]] - parts[inside[0]]), int(ends[inside[-1]])
+        if end > begin:
+            found.append(Launch(first, min(places, rows - first), begin, end - begin))
+    return found, places
+
+
+class DeviceJob:
+    """The tensors of one variant on one device.
+
+    Args:
+        variant: of the rules, for the arithmetic's dtypes.
+        members: of which at least one, all on the device.
+        device: its number.
+        dtypes: those of arrays that are stored in another dtype than that of the arithmetic, by the input's name.
+
+    Raises:
+        UntraceableRuleError: the rule cannot be compiled for CUDA.
+    """
+
+    def __init__(self, variant: Variant, members: Sequence[Member], device: int, dtypes: Mapping[str, DType]) -> None:
+        import cupy
+
+        self.variant = variant
+        self.groups = sorted({member.group for member in members})
+        self._cupy = cupy
+        self._device = device
+        rule = stored_as(variant.rule, dtypes)
+        self._inputs = rule.inputs
+        self._columns = len(rule.scalars)
+        self._members = sorted(members, key=lambda member: member.group)
+        rows = [self.groups.index(member.group) for member in self._members]
+        data = [member.parameter.data for member in self._members]
+        pairs = 2 if data[0].dtype.kind == "c" else 1
+        chunks, parts = chunk_table([array.size * pairs for array in data])
+        self._launches, self._places = launches(rows, parts, self._columns)
+        self._kernel = _kernel(cuda_source(rule, self._places), NAME)
+        self._data: list[Array] = data
+        self._addresses = np.zeros((len(data), len(rule.inputs)), np.int64)
+        self._sent: Table | None = None
+        self._captured = False
+        with cupy.cuda.Device(device):
+            if cupy.cuda.get_current_stream().is_capturing():
+                raise OptregError(
+                    "the first step with these parameters cannot be captured into a CUDA graph, because it makes "
+                    "tables on the device; make one step before the capture begins"
+                )
+            self._tables = (
+                cupy.zeros(self._addresses.shape, np.int64),
+                *(cupy.asarray(np.ascontiguousarray(table, np.int64)) for table in (rows, chunks, parts)),
+                cupy.zeros(len(data), np.uint32),
+            )
+
+    def fits(self) -> bool:
+        """Look at the arrays as they are now. False if any is not what the tables were made for."""
+        for row, (member, known) in enumerate(zip(self._members, self._data, strict=True)):
+            data = member.parameter.data
+            if data is not known:
+                return False  # a parameter's array was replaced: whether it is shared now is for the plan to see
+            arrays = [data, member.parameter.grad, *(state[key] for state, key in member.slots)]
+            layouts = {"C", "F"}
+            for column, (array, each) in enumerate(zip(arrays, self._inputs, strict=True)):
+                if not self._is_here(array) or array.real.dtype != each.dtype:
+                    return False
+                if not each.single:
+                    if array.shape != data.shape or array.dtype.kind != data.dtype.kind:
+                        return False
+                    layouts &= layouts_of(array)
+                self._addresses[row, column] = array.data.ptr
+            if not layouts:
+                return False
+        return True
+
+    def _is_here(self, array: Array) -> bool:
+        return isinstance(array, self._cupy.ndarray) and array.device.id == self._device
+
+    def run(self, scalars: Table) -> None:
+        """Launch the kernel on the arrays that :meth:`fits` has seen, in the device's current stream. Never waits.
+
+        While the stream is captured into a CUDA graph, the scalars of this step become part of the graph.
+
+        Args:
+            scalars: a row for each of ``groups``, of float64.
+        """
+        cupy = self._cupy
+        with cupy.cuda.Device(self._device):
+            # A graph sends its addresses whenever it is launched, so after that nobody knows which ones are there.
+            self._captured = self._captured or bool(cupy.cuda.get_current_stream().is_capturing())
+            if self._captured or self._sent is None or not np.array_equal(self._sent, self._addresses):
+                self._send()
+            for launch in self._launches:
+                words = np.zeros(max(1, self._places * self._columns))
+                used = scalars[launch.first_row : launch.first_row + launch.rows]
+                words[: used.size] = used.ravel()
+                arguments = *self._tables, np.int64(launch.first_chunk), np.int64(launch.first_row), by_value(words)
+                self._kernel((launch.chunks,), (THREADS,), arguments)
+
+    def _send(self) -> None:
+        flat = self._addresses.ravel()
+        for first in range(0, flat.size, WORDS):
+            part = flat[first : first + WORDS]
+            words = np.zeros(WORDS, np.int64)
+            words[: part.size] = part
+            arguments = self._tables[0], np.int64(first), np.int32(part.size), by_value(words)
+            _kernel(SEND, "send")((1,), (THREADS,), arguments)
+        self._sent = self._addresses.copy()
+
+
+def layouts_of(array: Array) -> set[str]:
+    """The orders, C's and Fortran's, in which the elements lie without gaps."""
+    flags = array.flags
+    return {name for name, has in (("C", flags.c_contiguous), ("F", flags.f_contiguous)) if has}
+
+
+def by_value(words: Table) -> Table:
+    """Numbers in the form in which CuPy hands them to a kernel as one structure."""
+    return words.view([("of", words.dtype, words.shape)])
+
+
+@cache
+def _kernel(source: str, name: str) -> Any:
+    """A kernel, compiled on each device when it is first launched there; CuPy keeps the results on disk."""
+    import cupy
+
+    return cupy.RawKernel(source, name, OPTIONS)

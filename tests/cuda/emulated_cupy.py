@@ -1,0 +1,193 @@
+"""As much of CuPy as optreg uses, on the host: arrays in main memory, kernels that g++ compiles and one thread runs.
+
+Every line of a kernel is run, for each block and each of its threads, but one after another: what depends on threads
+that run at once, and everything about streams and devices, only a GPU can show.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from optreg.backends.cuda_source import PRELUDE
+
+from .host import COMPILER, on_host
+
+_KERNEL_PRELUDE = """\
+#define __global__
+#define __launch_bounds__(threads)
+#define __grid_constant__
+#define __builtin_assume(truth)
+#define __syncthreads()
+#define __threadfence()
+static struct { unsigned x; } threadIdx, blockIdx;
+static unsigned atomicAdd(unsigned *at, unsigned value) { const unsigned old = *at; *at += value; return old; }
+"""
+
+_LAUNCH = """
+template <class... A> static void run(void (*kernel)(A...), unsigned blocks, unsigned threads, A... arguments) {
+    for (unsigned block = blocks; block-- > 0;)
+        for (unsigned thread = threads; thread-- > 0;) {  // the first thread comes last, after all have read
+            blockIdx.x = block;
+            threadIdx.x = thread;
+            kernel(arguments...);
+        }
+}
+template <class... A, unsigned long... N> static void unpack(
+    void (*kernel)(A...), unsigned blocks, unsigned threads, void **at, std::index_sequence<N...>) {
+    run(kernel, blocks, threads, *(std::remove_cv_t<A> *)at[N]...);
+}
+template <class... A> static void launch(void (*kernel)(A...), unsigned blocks, unsigned threads, void **at) {
+    unpack(kernel, blocks, threads, at, std::make_index_sequence<sizeof...(A)>());
+}
+extern "C" void go(unsigned blocks, unsigned threads, void **arguments) { launch(NAME, blocks, threads, arguments); }
+"""
+
+
+class Memory:
+    """Where an array lies."""
+
+    def __init__(self, ptr: int) -> None:
+        self.ptr = ptr
+
+
+class NDArray(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array on a device. As CuPy's, it is no array of NumPy, becomes none by itself, and is never a scalar."""
+
+    def __init__(self, host: Any, number: int | None = None) -> None:
+        self.host = np.asarray(host)
+        self.device = Device(Device.current if number is None else number)
+
+    @property
+    def data(self) -> Memory:
+        return Memory(self.host.ctypes.data)
+
+    @property
+    def real(self) -> NDArray:
+        return self._like(self.host.real)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("shape", "dtype", "size", "ndim", "flags", "strides", "nbytes"):
+            return getattr(self.host, name)
+        if name in ("astype", "copy", "view", "ravel", "reshape", "all", "any", "sum", "clip"):
+            return lambda *args, **kwargs: self._like(getattr(self.host, name)(*args, **kwargs))
+        raise AttributeError(name)
+
+    def _like(self, host: Any) -> NDArray:
+        return NDArray(host, self.device.id)
+
+    def get(self) -> np.ndarray[Any, Any]:
+        return self.host.copy(order="K")
+
+    def __float__(self) -> float:
+        return float(self.host)
+
+    def __bool__(self) -> bool:
+        return bool(self.host)
+
+    def __getitem__(self, key: Any) -> NDArray:
+        return self._like(self.host[key if key is Ellipsis or isinstance(key, tuple) else (key, ...)])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.host[key] = _on_host(value)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError("as CuPy's, this array does not become NumPy's by itself")
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if "out" in kwargs:
+            getattr(ufunc, method)(*_on_host(inputs), **kwargs | {"out": _on_host(kwargs["out"])})
+            return kwargs["out"][0]
+        return self._like(getattr(ufunc, method)(*_on_host(inputs), **kwargs))
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return self._like(function(*_on_host(args), **{key: _on_host(value) for key, value in kwargs.items()}))
+
+
+def _on_host(value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_on_host, value))
+    return value.host if isinstance(value, NDArray) else value
+
+
+class Device:
+    """A device, which is the current one inside of ``with``."""
+
+    current = 0
+
+    def __init__(self, number: int) -> None:
+        self.id = number
+
+    def __enter__(self) -> None:
+        self._before, Device.current = Device.current, self.id
+
+    def __exit__(self, *error: object) -> None:
+        Device.current = self._before
+
+
+class Emulation:
+    """The state of the emulation: whether streams are captured, and the launches that were made, by device and name."""
+
+    def __init__(self) -> None:
+        self.capturing = False
+        self.launches: list[tuple[int, str, int]] = []
+        self.sources: list[str] = []
+
+    def module(self) -> ModuleType:
+        """What is to stand for the module cupy."""
+        cupy = ModuleType("cupy")
+        emulation = self
+
+        class RawKernel:
+            def __init__(self, code: str, name: str, options: tuple[str, ...] = ()) -> None:
+                self._name = name
+                self._go = _compiled(code, name)
+                emulation.sources.append(code)
+
+            def __call__(self, grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
+                emulation.launches.append((Device.current, self._name, grid[0]))
+                held = [_held(each) for each in arguments]
+                addresses = (ctypes.c_void_p * len(held))(*(each.ctypes.data for each in held))
+                self._go(ctypes.c_uint(grid[0]), ctypes.c_uint(block[0]), addresses)
+
+        def made(function: Any) -> Any:
+            return lambda *args, **kwargs: NDArray(function(*_on_host(args), **kwargs))
+
+        def stream() -> Any:
+            return SimpleNamespace(is_capturing=lambda: emulation.capturing)
+
+        cupy.ndarray, cupy.RawKernel = NDArray, RawKernel
+        cupy.cuda = SimpleNamespace(Device=Device, get_current_stream=stream)
+        for name in ("zeros", "asarray", "full", "zeros_like", "isfinite"):
+            setattr(cupy, name, made(getattr(np, name)))
+        return cupy
+
+
+def _held(argument: Any) -> np.ndarray[Any, Any]:
+    if isinstance(argument, NDArray):
+        return np.array(argument.data.ptr, np.int64)
+    if isinstance(argument, np.ndarray):
+        assert argument.size == 1, "CuPy passes arrays of one element by value, and no others"
+    return np.asarray(argument)
+
+
+_directory = tempfile.TemporaryDirectory()
+
+
+@cache
+def _compiled(code: str, name: str) -> Any:
+    source = Path(_directory.name) / f"kernel{len(list(Path(_directory.name).iterdir()))}.cpp"
+    prelude = "#include <utility>\n#include <type_traits>\n" + on_host(code) + _KERNEL_PRELUDE
+    source.write_text(prelude + code.removeprefix(PRELUDE) + _LAUNCH.replace("NAME", name), encoding="utf-8")
+    target = source.with_suffix(".so")
+    options = ["-std=c++17", "-O1", "-mf16c", "-ffp-contract=off", "-fPIC", "-shared", "-Wl,-Bsymbolic"]
+    made = subprocess.run([str(COMPILER), *options, source, "-o", target], capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr[:3000]
+    return ctypes.CDLL(str(target)).go

@@ -1,0 +1,260 @@
+"""The CuPy backend on an emulation of CuPy in main memory: its tables, launches, and kernels give NumPy's bits."""
+
+from __future__ import annotations
+
+import sys
+
+import attrs
+import numpy as np
+import pytest
+
+import optreg
+from optreg.arrays import to_host
+from optreg.backends.cuda_source import CHUNK, WORDS
+from optreg.backends.cupy import CupyBackend
+from optreg.backends.device_job import _kernel, by_value, chunk_table, launches
+from optreg.errors import OptregError, UntraceableRuleError
+from optreg.hyperparameters import positive
+from optreg.optimizer import GradientMethod
+
+from .emulated_cupy import Device, Emulation, NDArray
+from .host import COMPILER
+from .rules import hooks
+
+
+@pytest.fixture
+def emulation(monkeypatch):
+    if COMPILER is None:
+        pytest.skip("needs g++")
+    emulation = Emulation()
+    monkeypatch.setitem(sys.modules, "cupy", emulation.module())
+    _kernel.cache_clear()
+    with optreg.temporary():
+        yield emulation
+    _kernel.cache_clear()
+
+
+def on_device(array, number=0):
+    """A copy of an array on an emulated device."""
+    with Device(number):
+        return NDArray(np.array(array, order="K"))
+
+
+SHAPES = {"W": (70, 130), "long": (2 * CHUNK + 5,), "b": (3,), "scale": (), "empty": (0, 4)}
+
+
+def tree(dtype, rng):
+    values = {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
+    if np.dtype(dtype).kind == "c":
+        values = {name: value + 1j * rng.normal(size=value.shape) for name, value in values.items()}
+    return {name: np.asarray(value).astype(dtype) for name, value in values.items()}
+
+
+def assert_same_steps(make, arrays, steps=3, device=on_device, backend="cupy"):
+    """Steps on the host by NumPy, and on the device: the same bits in parameters, gradients and states."""
+    here, there = {k: v.copy(order="K") for k, v in arrays.items()}, {k: device(v) for k, v in arrays.items()}
+    with optreg.use_backend("numpy"):
+        expected = make().setup(here)
+    found = make().setup(there)
+    rng = np.random.default_rng(5)
+    for _ in range(steps):
+        for name, array in arrays.items():
+            gradient = np.asarray(rng.normal(size=array.shape) * (rng.random(array.shape) > 0.2)).astype(array.dtype)
+            expected.target[f"/{name}"].grad = np.array(gradient, order="K")
+            found.target[f"/{name}"].grad = device(gradient)
+        with optreg.use_backend("numpy"):
+            expected.update()
+        with optreg.use_backend(backend):
+            found.update()
+    for name in arrays:
+        assert here[name].tobytes() == to_host(there[name]).tobytes(), name
+        assert expected.target[f"/{name}"].grad.tobytes() == to_host(found.target[f"/{name}"].grad).tobytes(), name
+        for key, value in expected._states[f"/{name}"].items():
+            assert value.tobytes() == to_host(found._states[f"/{name}"][key]).tobytes(), (name, key)
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "complex64"])
+@pytest.mark.parametrize("name", ["adamw", "nadam", "rprop", "sgd", "laprop"])
+def test_steps_have_numpys_bits(emulation, name, dtype):
+    arrays = tree(dtype, np.random.default_rng(0))
+    assert_same_steps(lambda: optreg.create(name), arrays)
+    assert [name for _, name, _ in emulation.launches].count("step") >= 3
+
+
+def test_a_step_with_hooks_and_groups_is_one_launch(emulation):
+    arrays = {f"l{i}": np.random.default_rng(i).normal(size=50 + i).astype("float32") for i in range(20)}
+    options = {"*1*": {"lr": 0.1}, "*7*": {"weight_decay": 0.5}}
+    assert_same_steps(lambda: optreg.create("adamw", hooks=hooks(), options=options), arrays, steps=4)
+    assert [name for _, name, _ in emulation.launches].count("step") == 4
+
+
+def test_addresses_are_sent_only_when_an_array_was_replaced(emulation):
+    w = on_device(np.ones(10, np.float32))
+    optimizer = optreg.create("sgd").setup({"w": w})
+    gradient = on_device(np.ones(10, np.float32))
+    with optreg.use_backend("cupy"):
+        for new in (False, False, False, True, False):
+            optimizer.target["/w"].grad = gradient = gradient.copy() if new else gradient
+            optimizer.update()
+    assert [name for _, name, _ in emulation.launches] == ["send", "step", "step", "step", "send", "step", "step"]
+    np.testing.assert_allclose(w.get(), 1 - 5 * 0.01, rtol=1e-6)
+
+
+def test_every_device_gets_a_launch_of_its_own(emulation):
+    rng = np.random.default_rng(0)
+    arrays = {f"w{i}": rng.normal(size=30).astype("float32") for i in range(6)}
+    place = iter([0, 1, 0, 1, 0, 1] + [0, 1, 0, 1, 0, 1] * 3)
+    assert_same_steps(lambda: optreg.create("adam"), arrays, device=lambda array: on_device(array, next(place)))
+    assert [(device, name) for device, name, _ in emulation.launches if name == "step"] == [
+        (0, "step"),
+        (1, "step"),
+    ] * 3
+
+
+def test_arrays_on_the_host_and_on_a_device_are_updated_together(emulation):
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=30).astype("float32") for name in "abcd"}
+    kept = iter([True, False] * 20)
+    place = lambda array: on_device(array) if next(kept) else array.copy()  # noqa: E731
+    assert_same_steps(lambda: optreg.create("adam"), arrays, device=place)
+
+
+def test_many_groups_are_split_into_launches_that_hold_their_scalars(emulation):
+    arrays = {f"w{i:03}": np.ones(5, np.float32) for i in range(300)}
+    options = {f"/w{i:03}": {"lr": 0.01 * (i + 1)} for i in range(300)}
+    found = assert_same_steps(lambda: optreg.create("adam", options=options), arrays, steps=1)
+    columns = max(source.count("scalars[") for source in emulation.sources)
+    assert [name for _, name, _ in emulation.launches].count("step") == -(-300 // (WORDS // columns))
+    assert len({float(found.target[f"/w{i:03}"].data[0]) for i in range(300)}) > 200
+
+
+def test_strided_views_are_left_to_cupy_itself(emulation):
+    whole = np.random.default_rng(0).normal(size=(20, 20)).astype("float32")
+    w, reference = on_device(whole)[::2, 1:5], whole.copy()[::2, 1:5]
+    for array, backend in ((w, "cupy"), (reference, "numpy")):
+        optimizer = optreg.create("adam").setup({"w": array})
+        with optreg.use_backend(backend):
+            optimizer.target["/w"].grad = np.full_like(array, 0.5)
+            optimizer.update()
+    assert not emulation.launches
+    assert w.get().tobytes() == reference.tobytes()
+
+
+def test_fortran_arrays_and_odd_addresses_are_compiled_for(emulation):
+    rng = np.random.default_rng(0)
+    arrays = {"f": np.asfortranarray(rng.normal(size=(30, 7)).astype("float32"))}
+    assert_same_steps(lambda: optreg.create("adam"), arrays)
+    shift = iter(range(100))
+
+    def shifted(array):
+        memory = on_device(np.zeros(array.size + 8, array.dtype))
+        view = memory[(start := next(shift) % 4) : start + array.size]
+        view[...] = array
+        return view
+
+    assert_same_steps(lambda: optreg.create("adam"), {"w": rng.normal(size=1001).astype("float32")}, device=shifted)
+    assert {name for _, name, _ in emulation.launches} == {"step", "send"}
+
+
+@attrs.define(eq=False)
+class Whole(GradientMethod):
+    """Needs the tensor as a whole."""
+
+    elementwise = False
+    lr: float = positive(0.1)
+
+    def rule(self, param, grad):
+        param -= self.lr * grad / np.cumsum(np.abs(grad))[-1]
+
+
+def test_a_rule_that_needs_whole_tensors_runs_as_it_is_written(emulation):
+    assert_same_steps(Whole, {"w": np.ones(10, np.float32)})
+    assert not emulation.launches
+
+
+@attrs.define(eq=False)
+class Unknown(GradientMethod):
+    """Uses a function that is not compiled."""
+
+    lr: float = positive(0.1)
+
+    def rule(self, param, grad):
+        param -= self.lr * np.arctan(grad)
+
+
+def test_a_rule_that_cannot_be_compiled_says_so_once_and_runs(emulation):
+    with pytest.warns(RuntimeWarning, match=r"arctan\(\) is not among .* CuPy runs it as it is written"):
+        assert_same_steps(Unknown, {"w": np.ones(10, np.float32)}, steps=1)
+
+
+def test_a_parameter_whose_array_is_replaced_goes_on_in_the_new_one(emulation):
+    optimizer = optreg.create("sgd", lr=1.0).setup({"w": on_device(np.ones(4))})
+    with optreg.use_backend("cupy"):
+        for _ in range(3):
+            optimizer.target["/w"].data = data = on_device(np.ones(4))
+            optimizer.target["/w"].grad = on_device(np.full(4, 0.5))
+            optimizer.update()
+            np.testing.assert_array_equal(data.get(), np.full(4, 0.5))
+
+
+def test_a_capture_takes_its_addresses_along(emulation):
+    w = on_device(np.ones(4))
+    optimizer = optreg.create("sgd").setup({"w": w})
+    optimizer.target["/w"].grad = on_device(np.ones(4))
+    with optreg.use_backend("cupy"):
+        optimizer.update()
+        emulation.launches.clear()
+        emulation.capturing = True
+        optimizer.update()
+        emulation.capturing = False
+        optimizer.update()  # a launch of the graph may have put other addresses there in between
+    assert [name for _, name, _ in emulation.launches] == ["send", "step"] * 2
+
+
+def test_the_first_step_cannot_be_captured(emulation):
+    w = on_device(np.ones(4))
+    optimizer = optreg.create("sgd").setup({"w": w})
+    optimizer.target["/w"].grad = on_device(np.ones(4))
+    emulation.capturing = True
+    with optreg.use_backend("cupy"), pytest.raises(OptregError, match="make one step before the capture begins"):
+        optimizer.update()
+    np.testing.assert_array_equal(w.get(), np.ones(4))
+
+
+def test_chunks_cover_every_element_once():
+    sizes = [1, 0, CHUNK, CHUNK + 1, 3 * CHUNK - 1]
+    chunks, parts = chunk_table(sizes)
+    assert parts.tolist() == [1, 0, 1, 2, 3]
+    seen = [np.zeros(size) for size in sizes]
+    for tensor, begin, end in chunks.tolist():
+        seen[tensor][begin:end] += 1
+        assert 0 < end - begin <= CHUNK
+    assert all((each == 1).all() for each in seen)
+
+
+def test_launches_hold_the_rows_of_their_chunks():
+    rows, parts = [0, 0, 1, 2, 2, 3, 4], np.array([1, 2, 0, 3, 1, 1, 5])
+    found, places = launches(rows, parts, columns=WORDS // 2)
+    assert places == 2
+    assert [(each.first_row, each.rows, each.first_chunk, each.chunks) for each in found] == [
+        (0, 2, 0, 3),
+        (2, 2, 3, 5),
+        (4, 1, 8, 5),
+    ]
+    (one,), places = launches(rows, parts, columns=3)
+    assert (one.rows, one.chunks, places) == (5, 13, 8)
+    with pytest.raises(UntraceableRuleError, match="more than the 480 that a launch can hold"):
+        launches(rows, parts, columns=WORDS + 1)
+
+
+def test_words_are_one_structure():
+    words = by_value(np.arange(6.0))
+    assert (words.size, words.itemsize) == (1, 48)
+
+
+def test_the_backend_is_offered_by_name():
+    with optreg.use_backend("cupy"):
+        from optreg.backends import current_backend
+
+        assert isinstance(current_backend(), CupyBackend)
