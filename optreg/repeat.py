@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from itertools import chain
 from operator import is_
 from typing import Any
 
@@ -24,53 +25,76 @@ class Repeat:
     """
 
     def __init__(self, work: Work, prepared: Repeatable) -> None:
-        self._optimizer = work.optimizer
+        self._optimizer = optimizer = work.optimizer
         self._prepared = prepared
         self._backend = current_backend()
-        self._same_parameters = _sameness_of(work.optimizer.target)
-        self._parameters = named_parameters(work.optimizer.target)
-        self._attributes = len(vars(work.optimizer).keys() | {"_repeat"})
-        self._held = _held_by(work.optimizer)
-        self._hooks = [(hook, t - work.optimizer.t) for hook, t, _ in work.hooks]
+        self._hooks = [(hook, t - optimizer.t) for hook, t, _ in work.hooks]
         self._observer = next((hook for hook, offset in self._hooks if offset < 0 and observes(hook)), None)
-        self._owners = [work.optimizer, *(hook for hook, _ in self._hooks)]
-        self._choices = [(owner, name, value) for owner in self._owners for name, value in _choices_of(owner)]
-        self._plain = len(work.groups) == 1 and not any(map(_has_schedules, self._owners)) and not work.groups[0].values
+        self._parameters = named_parameters(optimizer.target)
+        owners = [optimizer, *(hook for hook, _ in self._hooks)]
+        self._rules = [(owner, type(owner).rule) for owner in owners]
+        self._choices = [(owner, name, value) for owner in owners for name, value in _choices_of(owner)]
+        self._plain = len(work.groups) == 1 and not any(map(_has_schedules, owners)) and not work.groups[0].values
+        self._target, self._plan = optimizer.target, optimizer._plan
+        self._states, self._options = optimizer._states, optimizer._options
+        self._names = vars(optimizer).keys() | {"_repeat"}
+        kept = [optimizer._hooks, optimizer._hook_states, optimizer._states, *optimizer._hook_states.values()]
+        self._is_array_target = type(optimizer.target) is ArrayTarget
+        if self._is_array_target:
+            nodes = [optimizer.target.arrays, *(child for _, _, child in nested(optimizer.target.arrays))]
+            kept += [node for node in nodes if hasattr(node, "values")]
+            self._lists = [(node, list(node)) for node in nodes if not hasattr(node, "values")]
+        self._contents = _Contents(kept)
 
     def __reduce__(self) -> Any:
         return type(None), ()  # a copy of an optimizer plans its steps itself
 
     def run(self, optimizer: Any) -> bool:
         """Make a step. False if it must be planned anew; then nothing was changed."""
-        if (
-            optimizer is not self._optimizer
-            or current_backend() is not self._backend
-            or len(vars(optimizer)) != self._attributes
-            or any(now is not then for now, then in zip(_held_by(optimizer), self._held, strict=False))
-            or not self._same_choices()
-            or not self._same_parameters()
-            or not self._prepared.fit()
-        ):
+        if not (self._is_still(optimizer) and self._prepared.fit()):
             return False
         if self._observer is not None:
             self._observer.observe(optimizer)
         t = optimizer.t
+        ready = False
         try:
             optimizer.t = t + 1
             ready = self._evaluate(t + 1)
-        except TypeError:  # a hyperparameter that was a number is a schedule now, say
-            ready = False
-        except BaseException:
-            optimizer.t = t
-            raise
-        if not ready:
-            optimizer.t = t
-            return False
-        self._prepared.run()
-        return True
+        except Exception:  # the planned step meets the same, and says what it is
+            pass
+        finally:
+            if not ready:
+                optimizer.t = t
+        if ready:
+            self._prepared.run()
+        return ready
 
-    def _same_choices(self) -> bool:
-        return all(getattr(owner, name, None) == value for owner, name, value in self._choices)
+    def _is_still(self, optimizer: Any) -> bool:
+        """Whether everything that the plan relied on is the same."""
+        return (
+            optimizer is self._optimizer
+            and optimizer.target is self._target
+            and optimizer._plan is self._plan
+            and optimizer._states is self._states
+            and optimizer._options is self._options
+            and vars(optimizer).keys() == self._names
+            and current_backend() is self._backend
+            and self._has_same_rules()
+            and self._contents.are_still()
+            and self._has_same_parameters()
+        )
+
+    def _has_same_rules(self) -> bool:
+        rules = all(type(owner).rule is rule for owner, rule in self._rules)
+        return rules and all(getattr(owner, name, None) == value for owner, name, value in self._choices)
+
+    def _has_same_parameters(self) -> bool:
+        if self._is_array_target:
+            return all(len(node) == len(held) and all(map(is_, node, held)) for node, held in self._lists)
+        now = named_parameters(self._target)
+        return len(now) == len(self._parameters) and all(
+            a is b and name == known for (name, a), (known, b) in zip(now, self._parameters, strict=True)
+        )
 
     def _evaluate(self, t: int) -> bool:
         for hook, offset in self._hooks:
@@ -84,56 +108,35 @@ class Repeat:
             return self._prepared.evaluate(lambda number: holding(self._optimizer, groups[number]))
 
 
-def _held_by(optimizer: Any) -> list[Any]:
-    """What a step relies on to be the same objects."""
-    return [
-        optimizer.target,
-        optimizer._plan,
-        optimizer._states,
-        optimizer._options,
-        *optimizer._hook_states.values(),
-    ]
-
-
-def _sameness_of(target: Any) -> Callable[[], bool]:
-    """A function that says whether the target still has the parameters that it has now."""
-    if not isinstance(target, ArrayTarget):
-        parameters = [parameter for _, parameter in named_parameters(target)]
-        return lambda: [id(each) for _, each in named_parameters(target)] == list(map(id, parameters))
-    nodes = [target.arrays, *(child for _, _, child in nested(target.arrays))]
-    contents = [_content(node) for node in nodes]
-
-    def same() -> bool:
-        return all(
-            len(node) == len(held) and keys == _keys(node) and all(map(is_, _values(node), held))
-            for node, (keys, held) in zip(nodes, contents, strict=True)
-        )
-
-    return same
-
-
-def _content(node: Any) -> tuple[Any, list[Any]]:
-    return _keys(node), list(_values(node))
-
-
-def _keys(node: Any) -> list[Any] | None:
-    return list(node) if isinstance(node, Mapping) else None
-
-
-def _values(node: Any) -> Iterable[Any]:
-    return node.values() if isinstance(node, Mapping) else node
-
-
-class _AsItIs(AbstractContextManager[None]):
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-
-_AS_IT_IS = _AsItIs()
+_AS_IT_IS = nullcontext()
 
 
 def _as_it_is(number: int) -> AbstractContextManager[None]:  # noqa: ARG001 (there is one group)
     return _AS_IT_IS
+
+
+class _Contents:
+    """What mappings hold, to see later whether these are the same objects under the same keys."""
+
+    def __init__(self, mappings: Sequence[Any]) -> None:
+        self._mappings = mappings
+        self._lengths = list(map(len, mappings))
+        self._keys = list(chain.from_iterable(mappings))
+        self._values = list(chain.from_iterable(map(_values, mappings)))
+
+    def are_still(self) -> bool:
+        """Whether nothing was put in, taken out, replaced or renamed."""
+        mappings = self._mappings
+        return (
+            list(map(len, mappings)) == self._lengths
+            and list(chain.from_iterable(mappings)) == self._keys
+            and all(map(is_, chain.from_iterable(map(_values, mappings)), self._values))
+        )
+
+
+def _values(mapping: Any) -> Iterable[Any]:
+    values: Iterable[Any] = mapping.values()
+    return values
 
 
 def _choices_of(owner: Any) -> list[tuple[str, Any]]:

@@ -44,6 +44,11 @@ class Parameter:
         self.grad: Array | None = None
 
     @property
+    def place(self) -> tuple[Any, Any]:
+        """Where the array is kept: a mapping or sequence, and the key there."""
+        return self._container, self._key
+
+    @property
     def data(self) -> Array:
         return self._container[self._key]
 

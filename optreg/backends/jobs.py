@@ -1,29 +1,30 @@
-"""A job: tensors that one kernel call updates, with the tables that it reads."""
+"""A job: tensors that one kernel updates, with the tables that it reads."""
 
 from __future__ import annotations
 
+import struct
+from array import array as table_of
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
-from itertools import pairwise
-from typing import Any
+from contextlib import AbstractContextManager
+from operator import getitem, itemgetter
+from typing import Any, TypeAlias
 
 import attrs
 import numpy as np
 
 from optreg.arrays import Array
-from optreg.backends.array_check import ALIGNED, CHECK_ARGUMENTS, CHECK_SOURCE, WRITEABLE
+from optreg.backends import array_check as at
+from optreg.backends.chunks import chunks_of
 from optreg.backends.kernel_cache import Compilation
 from optreg.backends.kernel_source import Stage, numbers_width
 from optreg.backends.native import Kernel
 from optreg.backends.variants import Variant
-from optreg.backends.workers import WORKERS, thread_count
+from optreg.targets import Parameter
 
-CHUNK = 65_536
-"""Elements that a thread works on at a time."""
-ALONE = 262_144
-"""Elements that one thread does sooner than it could wake another."""
+CHECK = Compilation(at.CHECK_SOURCE, brief=True)
 
-CHECK = Compilation(CHECK_SOURCE, CHECK_ARGUMENTS)
+Holding: TypeAlias = Callable[[int], AbstractContextManager[None]]
+"""A context in which the optimizer has the hyperparameters of the group of that number."""
 
 
 @attrs.define(eq=False)
@@ -42,121 +43,133 @@ class Job:
     """The tensors of one variant, and the tables of their addresses, sizes, groups and chunks.
 
     Args:
-        variant: whose kernel is there.
+        variant: whose kernels are there.
         members: of which at least one.
-        rows: the groups, by number, that have members.
+        owners: of the variant's rules.
+        check: the kernel that looks at arrays.
+
+    Attributes:
+        groups: those, by number, that have members.
     """
 
-    def __init__(self, variant: Variant, members: Sequence[Member]) -> None:
+    def __init__(self, variant: Variant, members: Sequence[Member], owners: Sequence[Any], check: Kernel) -> None:
         self.variant = variant
         self.groups = sorted({member.group for member in members})
-        self._members = members
-        self._width = len(variant.rule.inputs)
-        self._changes_gradients = "grad" in variant.rule.changed
-        self._singles = [position for position, each in enumerate(variant.rule.inputs) if each.single]
-        count = len(members)
+        self._owners = owners
+        self._check = check
+        self._kernel = variant.compilation.kernel
+        self._sources = _Sources(members, len(variant.rule.inputs))
+        self._gathered: list[list[Array]] = []
+        self._frame = table_of("q", [0] * at.FRAME)
+        self._frame_address = self._frame.buffer_info()[0]
+        self._tables: dict[int, Any] = {}
+        self._make_tables(members)
+
+    def _make_tables(self, members: Sequence[Member]) -> None:
+        rule, count, width = self.variant.rule, len(members), len(self.variant.rule.inputs)
+        gathered = self._sources.gather()
+        data, dtypes = gathered[0], [arrays[0].dtype for arrays in gathered]
+        axes = max(array.ndim for array in data)
+        changed = {position for position, _ in rule.stores}
+        slots = 1 << (2 * count * width).bit_length()
         row = {group: place for place, group in enumerate(self.groups)}
-        self._group_of = np.array([row[member.group] for member in members], np.int64)
-        self._addresses = np.zeros((count, self._width), np.int64)
-        self._reductions = variant.rule.reductions
-        self._numbers = np.zeros((count, numbers_width(variant.rule)))
-        self._result = np.zeros(1, np.int64)
-        self._gathered: list[Array] = []
-        self._data_ids: np.ndarray[Any, Any] | None = None
-        first = self.gather()
-        self._sizes = np.array([array.size for array in first[:count]], np.int64)
-        self._dtypes = np.array([id(array.dtype) for array in first], np.int64)
-        self._kept_dtypes = [array.dtype for array in first]  # so that their addresses stay theirs
-        changed = {position for position, _ in variant.rule.stores}
-        flags = [ALIGNED | (WRITEABLE if position in changed else 0) for position in range(self._width)]
-        self._needs = np.array(
-            [[flag, each.single] for flag, each in zip(flags, variant.rule.inputs, strict=True)], np.int64
+        kinds = [at.ONE_NUMBER[each.dtype.name] if each.single else 0 for each in rule.inputs]
+        flags = [at.ALIGNED | (at.WRITEABLE if position in changed else 0) for position in range(width)]
+        self._dtypes = dtypes  # so that their addresses stay theirs
+        self._lists = self._table(at.LISTS, table_of("q", [0] * width))
+        self._scalars = self._table(at.SCALARS, table_of("d", [0.0] * max(len(self.groups) * len(rule.scalars), 1)))
+        self._pack = struct.Struct(f"{len(rule.scalars)}d").pack_into
+        self._numbers = self._table(at.NUMBERS, np.zeros((count, numbers_width(rule))))
+        self._table(at.ADDRESSES, np.zeros((count, width), np.int64))
+        self._table(at.GROUPS, np.array([row[member.group] for member in members], np.int64))
+        self._table(at.DTYPES, np.array([[id(each), at.dtype_word(each)] for each in dtypes], np.int64))
+        self._table(at.NEEDS, np.array([flags, kinds], np.int64).T.copy())
+        self._table(
+            at.SHAPES,
+            np.array([[array.ndim, *array.shape, *[0] * (axes - array.ndim)] for array in data], np.int64),
         )
-        pairs = 2 if count and first[0].dtype.kind == "c" else 1
-        self._chunks = table_of_chunks(tuple((self._sizes * pairs).tolist()))
-        if self._reductions:
-            self._numbers[:, -1] = self._sizes
-            self._with_chunks, self._first_chunks = np.unique(self._chunks[:, 0], return_index=True)
-        self._constant = (
-            [array.ctypes.data for array in (self._dtypes, self._sizes, self._needs)],
-            [array.ctypes.data for array in (self._addresses, self._result)],
-        )
-        self._run_tables = self._addresses.ctypes.data, self._group_of.ctypes.data
+        self._table(at.LAYOUTS, np.zeros(count, np.int64))
+        self._table(at.WRITTEN, np.zeros(slots, np.int64))
+        if 1 in changed:
+            self._table(at.FRESH, np.zeros(slots, np.int64))
+        self._frame[at.WIDTH], self._frame[at.COLUMNS] = width, numbers_width(rule)
+        self._frame[at.AXES], self._frame[at.MASK] = axes, slots - 1
+        self._frame[at.ARRAY] = id(np.ndarray)
+        pairs = 2 if data[0].dtype.kind == "c" else 1
+        self._chunks = chunks_of(tuple(array.size * pairs for array in data))
+        self._frame[at.CHUNKS] = self._chunks.address
+        if rule.reductions:
+            self._numbers[:, -1] = [array.size for array in data]
+            self._with_chunks, self._first_chunks = np.unique(self._chunks.rows[:, 0], return_index=True)
+        self._count = count
 
-    def gather(self) -> list[Array]:
-        """The arrays as they are now: all parameters, all gradients, and each slot of all tensors."""
-        members = self._members
-        arrays = [member.parameter.data for member in members]
-        arrays += [member.parameter.grad for member in members]
-        for slot in range(self._width - 2):
-            arrays += [state[key] for state, key in [member.slots[slot] for member in members]]
-        return arrays
+    def _table(self, place: int, table: Any) -> Any:
+        """Put a table into the frame."""
+        self._tables[place] = table
+        self._frame[place] = table.ctypes.data if isinstance(table, np.ndarray) else table.buffer_info()[0]
+        return table
 
-    def fits(self, check: Kernel) -> bool:
+    def fits(self) -> bool:
         """Look at the arrays as they are now. False if any is not what the tables were made for."""
-        gathered = self.gather()
-        objects = np.fromiter(map(id, gathered), np.int64, len(gathered))
-        count = len(self._members)
-        if self._data_ids is not None and not np.array_equal(objects[:count], self._data_ids):
-            return False  # a parameter's array was replaced: whether it is shared now is for the plan to see
-        if self._changes_gradients and len(set(objects[: 2 * count].tolist())) < 2 * count:
-            return False  # one array for two gradients, or for a parameter and its gradient
-        (dtypes, sizes, needs), (addresses, result) = self._constant
-        check(objects.ctypes.data, dtypes, sizes, needs, count, self._width, id(np.ndarray), addresses, result)
-        if self._result[0] >= 0:
+        gathered = self._sources.gather()
+        lists = self._lists
+        for place, arrays in enumerate(gathered):
+            lists[place] = id(arrays)
+        self._check(self._frame_address, 0, self._count)
+        if self._frame[at.MISFIT] >= 0:
             return False
-        self._data_ids = objects[:count]
         self._gathered = gathered  # alive until the kernel has run
         return True
 
-    def run(self, kernel: Kernel, scalars: np.ndarray[Any, Any]) -> None:
-        """Run the kernel on the arrays that :meth:`fits` has seen.
+    def evaluate(self, holding: Holding) -> bool:
+        """Evaluate the scalars of the step. False if the rules are not the same any more."""
+        for row, number in enumerate(self.groups):
+            with holding(number):
+                scalars = self.variant.scalars_if_right(self._owners)
+            if scalars is None:
+                return False
+            self._pack(self._scalars, 8 * row * len(scalars), *scalars)
+        return True
 
-        Args:
-            kernel: of the variant.
-            scalars: a row for each of ``groups``, in float64.
-        """
-        count = len(self._members)
-        for position in self._singles:
-            self._numbers[:, position] = [
-                float(each) for each in self._gathered[position * count : (position + 1) * count]
-            ]
-        tables = *self._run_tables, scalars.ctypes.data, self._numbers.ctypes.data, self._chunks.ctypes.data
+    def run(self) -> None:
+        """Run the kernels on the arrays that :meth:`fits` has seen, with the scalars of :meth:`evaluate`."""
+        assert self._kernel is not None
         for stage, compilation in self.variant.stages:
-            self._reduce(stage, compilation, tables)
-        over_chunks(partial(kernel, *tables), self._chunks)
+            self._reduce(stage, compilation)
+        self._chunks.run(self._kernel, self._frame_address)
         self._gathered = []
 
-    def _reduce(self, stage: Stage, compilation: Compilation, tables: tuple[int, ...]) -> None:
+    def _reduce(self, stage: Stage, compilation: Compilation) -> None:
         """Find out what a stage must know of each tensor, and put it into its columns of the numbers."""
         assert compilation.kernel is not None
         results = np.zeros((len(self._chunks), len(stage.reductions)))
-        over_chunks(partial(compilation.kernel, *tables, results.ctypes.data), self._chunks)
+        self._frame[at.RESULTS] = results.ctypes.data
+        self._chunks.run(compilation.kernel, self._frame_address)
         for place, reduction in enumerate(stage.reductions):
             join = getattr(np, reduction.function).reduceat
-            column = self._width + self._reductions.index(reduction)
+            column = len(self.variant.rule.inputs) + self.variant.rule.reductions.index(reduction)
             if len(self._first_chunks):
                 self._numbers[self._with_chunks, column] = join(results[:, place], self._first_chunks)
 
 
-@lru_cache(maxsize=64)
-def table_of_chunks(sizes: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """The chunks of tensors of these sizes: rows of a tensor's number, and where in it the chunk begins and ends."""
-    rows = [
-        (tensor, begin, min(begin + CHUNK, size))
-        for tensor, size in enumerate(sizes)
-        for begin in range(0, size, CHUNK)
-    ]
-    return np.array(rows, np.int64).reshape(-1, 3)
+class _Sources:
+    """Where the arrays of a job are kept, to be read at each step."""
 
+    def __init__(self, members: Sequence[Member], width: int) -> None:
+        self._parameters = [member.parameter for member in members]
+        self._in_mapping = all(type(each) is Parameter for each in self._parameters)
+        if self._in_mapping:
+            self._containers, self._keys = zip(*[each.place for each in self._parameters], strict=True)
+        slots = [[member.slots[position] for member in members] for position in range(width - 2)]
+        self._slots = [(itemgetter(each[0][1]), [state for state, _ in each]) for each in slots]
 
-def over_chunks(step: Callable[[int, int], None], chunks: np.ndarray[Any, Any]) -> None:
-    """Run ``step(first, last)`` over all chunks, on as many threads as their elements are worth."""
-    count = len(chunks)
-    alone = count < 2 or int((chunks[:, 2] - chunks[:, 1]).sum()) <= ALONE
-    threads = 1 if alone else thread_count()
-    if threads == 1:
-        step(0, count)
-        return
-    bounds = np.linspace(0, count, min(count, 8 * threads) + 1).astype(int).tolist()
-    WORKERS.run([partial(step, low, high) for low, high in pairwise(bounds)], threads)
+    def gather(self) -> list[list[Array]]:
+        """The arrays as they are now: all parameters, all gradients, and each slot of all tensors."""
+        if self._in_mapping:  # three times as fast as to ask the parameters
+            data = list(map(getitem, self._containers, self._keys))
+        else:
+            data = [parameter.data for parameter in self._parameters]
+        gathered = [data, [parameter.grad for parameter in self._parameters]]
+        for read, states in self._slots:
+            gathered.append(list(map(read, states)))
+        return gathered

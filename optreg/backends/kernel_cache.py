@@ -24,7 +24,7 @@ import attrs
 from optreg.backends.kernel_compiler import failure_of
 from optreg.backends.native import Kernel, load, processor
 
-FORMAT = 1
+FORMAT = 2
 PATIENCE = 120.0
 """Seconds after which a compiler that another process started is not waited for any more."""
 
@@ -144,14 +144,14 @@ class Compilation:
 
     Attributes:
         source: its text.
-        arguments: the number of its arguments.
+        brief: other threads of Python are not let in while the kernel runs.
         kernel: when it is there.
         failure: why it will not be.
         seconds: how long NumPy has worked in its place.
     """
 
     source: str
-    arguments: int
+    brief: bool = False
     kernel: Kernel | None = None
     failure: str | None = None
     seconds: float = 0.0
@@ -202,7 +202,7 @@ class Compilation:
             digest, name, machine_code = path.read_bytes().split(b"\0", 2)
             if hashlib.sha256(machine_code).hexdigest().encode() != digest:
                 raise ValueError("its checksum is wrong")
-            self.kernel = load(name.decode(), machine_code, self.arguments)
+            self.kernel = load(name.decode(), machine_code, self.brief)
         except (ValueError, RuntimeError, OSError) as error:
             path.unlink(missing_ok=True)  # damaged: made again
             if self._asked:

@@ -1,17 +1,16 @@
 """The text of a kernel: a traced rule as one loop over the elements of many tensors, for Numba to compile.
 
-A kernel is one function of addresses and numbers, all of them int64, that runs the rule on chunks of tensors::
+A kernel is a function that runs the rule on chunks of tensors::
 
-    run(addresses, groups, scalars, numbers, chunks, first, last)
+    run(frame, first, last)
 
-Tensor ``k`` has the array ``j`` of the rule at ``addresses[k, j]``, and the hyperparameters of ``scalars[groups[k]]``.
-Chunk ``c`` is ``chunks[c]``: a tensor, and where in it the chunk begins and ends. ``numbers`` holds, in float64, what
-the slots that are one number were before the step.
+The frame has the addresses of tables. Tensor ``k`` has the array ``j`` of the rule at ``addresses[k, j]``, and the
+hyperparameters of ``scalars[groups[k]]``. Chunk ``c`` is ``chunks[c]``: a tensor, and where in it the chunk begins and
+ends. ``numbers`` holds, in float64, what the slots that are one number were before the step.
 
 What a rule must know of whole tensors (norms, sums, means, the largest element) comes first, from kernels that read the
-arrays and change none; their results, joined on the host, are further columns of ``numbers``::
-
-    reduce(addresses, groups, scalars, numbers, chunks, results, first, last)
+arrays and change none; they leave ``results`` for each chunk. Joined on the host, these are further columns of
+``numbers``.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from optreg.backends.array_check import ADDRESSES, CHUNKS, GROUPS, NUMBERS, RESULTS, SCALARS
 from optreg.errors import UntraceableRuleError
 from optreg.tracing.nodes import HostValue, Load, Operation, Reduction, Rule, Size, Value, in_order, operands_of
 
@@ -83,35 +83,26 @@ def _type(dtype: np.dtype[Any]) -> str:
     return _TYPES[dtype.name]
 
 
-_BEGIN = """\
-def {name}({arguments}):
-    addresses = int64_at(addresses_)
-    groups = int64_at(groups_)
-    scalars = float64_at(scalars_)
-    numbers = float64_at(numbers_)
-    chunks = int64_at(chunks_)
-"""
-
-_CHUNK = """\
+_KERNEL = f"""\
+def {{name}}(frame_, first, last):
+    frame = int64_at(frame_)
+    addresses = int64_at(frame[{ADDRESSES}])
+    groups = int64_at(frame[{GROUPS}])
+    scalars = float64_at(frame[{SCALARS}])
+    numbers = float64_at(frame[{NUMBERS}])
+    chunks = int64_at(frame[{CHUNKS}])
+    results = float64_at(frame[{RESULTS}])
     for chunk in range(first, last):
         tensor = chunks[3 * chunk]
         begin = chunks[3 * chunk + 1]
         end = chunks[3 * chunk + 2]
         group = groups[tensor]
-{once}
+{{once}}
         for i in range(end - begin):
-{each}
-{after}
+{{each}}
+{{after}}
     return 0
 """
-
-_TABLES = "addresses_, groups_, scalars_, numbers_, chunks_"
-_RUN = _BEGIN.format(name="run", arguments=f"{_TABLES}, first, last") + _CHUNK
-_REDUCE = (
-    _BEGIN.format(name="reduce", arguments=f"{_TABLES}, results_, first, last")
-    + "    results = float64_at(results_)\n"
-    + _CHUNK
-)
 
 _JOINED = {
     "add": ("0.0", "{total} + np.float64({value})"),
@@ -180,7 +171,9 @@ def _run_source(rule: Rule) -> str:
     each += [f"a{position}[i] = {names[v]}" for position, v in rule.stores if not rule.inputs[position].single]
     last = [f"a{position}[0] = {names[value]}" for position, value in rule.stores if rule.inputs[position].single]
     after = ["if begin == 0:", *("    " + line for line in last)] if last else []
-    return _RUN.format(once=_indented(once, 8), each=_indented(each or ["pass"], 12), after=_indented(after, 8))
+    return _KERNEL.format(
+        name="run", once=_indented(once, 8), each=_indented(each or ["pass"], 12), after=_indented(after, 8)
+    )
 
 
 def _reduce_source(rule: Rule, reductions: Sequence[Reduction]) -> str:
@@ -193,7 +186,7 @@ def _reduce_source(rule: Rule, reductions: Sequence[Reduction]) -> str:
         each.append(f"r{number} = {joined.format(total=f'r{number}', value=names[reduction.operand])}")
     count = len(reductions)
     after = [f"results[{count} * chunk + {number}] = np.float64(r{number})" for number in range(count)]
-    return _REDUCE.format(once=_indented(once, 8), each=_indented(each, 12), after=_indented(after, 8))
+    return _kernel("reduce", once, each, after)
 
 
 def _computed(
@@ -230,6 +223,10 @@ def _column(value: Load | Reduction | Size, rule: Rule) -> int:
         return value.array
     reductions = rule.reductions
     return len(rule.inputs) + (reductions.index(value) if isinstance(value, Reduction) else len(reductions))
+
+
+def _kernel(name: str, once: Sequence[str], each: Sequence[str], after: Sequence[str]) -> str:
+    return _KERNEL.format(name=name, once=_indented(once, 8), each=_indented(each, 12), after=_indented(after, 8))
 
 
 def _indented(lines: Sequence[str], spaces: int) -> str:

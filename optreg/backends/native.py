@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, TypeAlias
 
-Kernel = Callable[..., Any]
-"""Takes int64 numbers: addresses and counts. Lets other threads run meanwhile."""
+Kernel: TypeAlias = Callable[[int, int, int], Any]
+"""Takes the address of a frame, which is a table of addresses and numbers, and a range of what is to be done."""
 
 
 @cache
@@ -39,13 +39,13 @@ _nowhere = ctypes.create_string_buffer(16)
 """Where kernels leave the results that Numba's calling convention asks for; nobody reads them."""
 
 
-def load(name: str, machine_code: bytes, arguments: int) -> Kernel:
+def load(name: str, machine_code: bytes, brief: bool = False) -> Kernel:
     """Load an object file and return its function.
 
     Args:
         name: of the function in the object.
         machine_code: the object file.
-        arguments: the number of its int64 arguments.
+        brief: other threads of Python are not let in while the function runs.
 
     Raises:
         RuntimeError: it is no object file for this machine.
@@ -60,10 +60,7 @@ def load(name: str, machine_code: bytes, arguments: int) -> Kernel:
     if not address:
         raise RuntimeError(f"the object has no function {name}")
     _engines.append(engine)
-    function = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * (arguments + 2))(address)
+    prototype = ctypes.PYFUNCTYPE if brief else ctypes.CFUNCTYPE
+    function = prototype(ctypes.c_int32, *[ctypes.c_int64] * 5)(address)
     nowhere = ctypes.addressof(_nowhere)
-
-    def kernel(*numbers: int) -> None:
-        function(nowhere, nowhere + 8, *numbers)
-
-    return kernel
+    return partial(function, nowhere, nowhere + 8)

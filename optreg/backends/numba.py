@@ -10,16 +10,15 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 import numpy as np
 
-from optreg.backends.array_check import layout_is_known
-from optreg.backends.jobs import CHECK, Job, Member
+from optreg.backends.array_check import ONE_NUMBER, layout_is_known
+from optreg.backends.jobs import CHECK, Holding, Job, Member
 from optreg.backends.kernel_cache import Compilation
 from optreg.backends.native import Kernel
 from optreg.backends.numpy import NumpyBackend
@@ -32,40 +31,25 @@ from optreg.rule import slots_of
 WORTH_COMPILING = 1.0
 """Seconds that NumPy works before the compiler is started."""
 
-Holding: TypeAlias = Callable[[int], AbstractContextManager[None]]
-"""A context in which the optimizer has the hyperparameters of the group of that number."""
-
 
 class Jobs:
     """Everything that a step does, ready to be done again on the arrays that the parameters then have."""
 
-    def __init__(self, jobs: Sequence[tuple[Job, Kernel]], owners: Sequence[Any], check: Kernel) -> None:
+    def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = jobs
-        self._owners = owners
-        self._check = check
-        self._scalars: list[np.ndarray[Any, Any]] = []
 
     def fit(self) -> bool:
         """Whether the arrays still have the shapes, dtypes and places that the tables say."""
-        return all(job.fits(self._check) for job, _ in self._jobs)
+        return all(job.fits() for job in self._jobs)
 
     def evaluate(self, holding: Holding) -> bool:
         """Evaluate the scalars of the step. False if a rule would take another branch than the one compiled."""
-        self._scalars = []
-        for job, _ in self._jobs:
-            rows = []
-            for number in job.groups:
-                with holding(number):
-                    if not job.variant.holds(self._owners):
-                        return False
-                    rows.append(job.variant.scalars(self._owners))
-            self._scalars.append(np.array(rows, np.float64))
-        return True
+        return all(job.evaluate(holding) for job in self._jobs)
 
     def run(self) -> None:
         """Change the arrays."""
-        for (job, kernel), scalars in zip(self._jobs, self._scalars, strict=True):
-            job.run(kernel, scalars)
+        for job in self._jobs:
+            job.run()
 
 
 class NumbaBackend:
@@ -97,24 +81,32 @@ class NumbaBackend:
                     self._sort(number, group, sorted_out, left)
         jobs = []
         for variant, found in sorted_out.items():
-            worth = variant.compilation.seconds >= WORTH_COMPILING
-            kernels = [self._kernel(compilation, worth) for compilation in variant.compilations]
-            kernel, check = kernels[0], self._kernel(CHECK, worth)
-            if kernel is not None and check is not None and None not in kernels:
-                job = Job(variant, [_member(*each, work) for each in found])
-                if job.fits(check):
-                    jobs.append((job, kernel))
-                    continue
-            left.extend((variant, number, tensor) for number, tensor in found)
-        owners = [rule.owner for rule in work.groups[0].rules] if work.groups else []
-        made = Jobs(jobs, owners, CHECK.kernel) if jobs and CHECK.kernel is not None else None
-        if made is not None:
-            with work.hooks_held():
-                made.evaluate(lambda number: work.held(work.groups[number]))
-            made.run()
+            job = self._job(variant, found, work)
+            if job is None:
+                left.extend((variant, number, tensor) for number, tensor in found)
+            else:
+                jobs.append(job)
+        for job in jobs:
+            job.run()
         if left:
             self._run_with_numpy(work, left)
-        return made if not left and all(variant.lasts for variant in sorted_out) else None
+        return Jobs(jobs) if jobs and not left and all(variant.lasts for variant in sorted_out) else None
+
+    def _job(self, variant: Variant, found: Sequence[tuple[int, Tensor]], work: Work) -> Job | None:
+        """What is to be run, if all kernels are there and they can work on the arrays."""
+        worth = variant.compilation.seconds >= WORTH_COMPILING
+        check = self._kernel(CHECK, worth)
+        kernels = [self._kernel(compilation, worth) for compilation in variant.compilations]
+        if check is None or None in kernels:
+            return None
+        owners = [rule.owner for rule in work.groups[found[0][0]].rules]
+        job = Job(variant, [_member(*each, work) for each in found], owners, check)
+        with work.hooks_held():
+            try:
+                ready = job.fits() and job.evaluate(lambda number: work.held(work.groups[number]))
+            except Exception:  # whatever is wrong with the rule, it says so when it runs
+                ready = False
+        return job if ready else None
 
     def sums_of_squares(
         self, arrays: Sequence[np.ndarray[Any, Any]]
@@ -203,17 +195,27 @@ def _signature(tensor: Tensor, group: Group) -> Signature | None:
             slot = state.get(name)
             single = slot is not None and slot.ndim == 0 and data.ndim > 0
             types.append(None if slot is None else (slot.real.dtype, single))
+            if single and not (type(slot) is np.ndarray and slot.dtype.isnative and slot.dtype.name in ONE_NUMBER):
+                return None
             if slot is not None and not single:
                 arrays.append(slot)
         slots.append(tuple(types))
-    kinds = {array.dtype.kind for array in arrays}
-    if len(kinds) > 1 or not all(type(array) is np.ndarray and _is_compiled_for(array.real.dtype) for array in arrays):
+    if not all(type(array) is np.ndarray and _is_compiled_for(array.real.dtype) for array in arrays):
+        return None
+    if len({array.dtype.kind for array in arrays}) > 1 or not _are_alike_in_memory(arrays):
         return None
     return Signature(data.real.dtype, grad.real.dtype, tuple(slots), data.dtype.kind == "c")
 
 
 def _is_compiled_for(dtype: np.dtype[Any]) -> bool:
     return dtype.isnative and dtype.itemsize in (4, 8)
+
+
+def _are_alike_in_memory(arrays: Sequence[np.ndarray[Any, Any]]) -> bool:
+    """Whether an element of one lies where that of the others does, counted from their beginnings."""
+    flags = [array.flags for array in arrays]
+    in_order = all(each.c_contiguous for each in flags) or all(each.f_contiguous for each in flags)
+    return in_order and all(each.aligned for each in flags)
 
 
 def _member(number: int, tensor: Tensor, work: Work) -> Member:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from array import array as table_of
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from optreg.backends.jobs import CHUNK, over_chunks, table_of_chunks
+from optreg.backends.chunks import CHUNK, chunks_of
 from optreg.backends.kernel_cache import Compilation
 from optreg.backends.native import Kernel
 
 LANES = 16
 """Sums that run side by side, as wide as the processor's registers are together."""
 
-_ARGUMENTS = 5
-
 _TEMPLATE = """\
-def squares(objects_, chunks_, sums_, first, last):
-    objects = int64_at(objects_)
-    chunks = int64_at(chunks_)
-    sums = float64_at(sums_)
+def squares(frame_, first, last):
+    frame = int64_at(frame_)
+    objects = int64_at(int64_at(frame[0])[3])
+    chunks = int64_at(frame[1])
+    sums = float64_at(frame[2])
     for chunk in range(first, last):
         begin = chunks[3 * chunk + 1]
         count = chunks[3 * chunk + 2] - begin
@@ -63,7 +63,7 @@ def _source(dtype: np.dtype[Any]) -> str:
 @cache
 def compilation(dtype: np.dtype[Any]) -> Compilation:
     """The kernel for arrays of a dtype."""
-    return Compilation(_source(dtype), _ARGUMENTS)
+    return Compilation(_source(dtype))
 
 
 def can_sum(array: np.ndarray[Any, Any]) -> bool:
@@ -75,14 +75,11 @@ def can_sum(array: np.ndarray[Any, Any]) -> bool:
 
 def sums(kernel: Kernel, arrays: Sequence[np.ndarray[Any, Any]]) -> list[float]:
     """The sum of squares of each chunk of arrays of one dtype, array by array."""
-    chunks = table_of_chunks(tuple(array.size for array in arrays))
-    objects = np.fromiter(map(id, arrays), np.int64, len(arrays))
-    found = np.empty(len(chunks))
-
-    def step(first: int, last: int) -> None:
-        kernel(objects.ctypes.data, chunks.ctypes.data, found.ctypes.data, first, last)
-
-    over_chunks(step, chunks)
+    chunks = chunks_of(tuple([array.size for array in arrays]))
+    found = table_of("d", bytes(8 * len(chunks)))
+    objects = list(arrays)
+    frame = table_of("q", [id(objects), chunks.address, found.buffer_info()[0]])
+    chunks.run(kernel, frame.buffer_info()[0])
     return found.tolist()
 
 

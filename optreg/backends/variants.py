@@ -14,10 +14,7 @@ from optreg.backends.kernel_source import Stage, sources
 from optreg.rule import flags_of, slots_of
 from optreg.tracing.chain import Link, chain
 from optreg.tracing.nodes import DType, Input, Rule
-from optreg.tracing.trace import Inputs, guard, trace, traced
-
-RUN_ARGUMENTS = 7
-REDUCE_ARGUMENTS = 8
+from optreg.tracing.trace import Inputs, condition, guard, trace, traced, types_of
 
 SlotType: TypeAlias = tuple[DType, bool] | None
 """The dtype of a slot, and whether it is one number for the whole tensor; None for one that is not in use."""
@@ -45,20 +42,22 @@ class Variant:
         compilation: of its kernel, which other variants may share.
         stages: what has to be known of whole tensors before, with the compilations that find it out.
         lasts: it is right for longer than this step.
-        holds: whether the rules would take the same branches now, given their owners.
+        holds: whether the rules would take the same branches now, with numbers of the same types, given their owners.
     """
 
     rule: Rule
     compilation: Compilation
     stages: Sequence[tuple[Stage, Compilation]]
-    lasts: bool = True
-    holds: Callable[[Sequence[Any]], bool] = attrs.field(init=False)
+    lasts: bool
+    holds: Callable[[Sequence[Any]], bool]
+    _types: tuple[type, ...] | None
     _scalars: Callable[..., tuple[float, ...]] = attrs.field(init=False)
+    _now: Callable[..., tuple[float, ...] | None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.holds = guard(self.rule.guards, "owners")
         text = "".join(f"{source}, " for source in self.rule.scalars)
         self._scalars = eval(f"lambda owners, np: ({text})")
+        self._now = eval(f"lambda owners, np: ({text}) if {condition(self.rule.guards)} else None")
 
     @property
     def compilations(self) -> list[Compilation]:
@@ -68,6 +67,11 @@ class Variant:
     def scalars(self, owners: Sequence[Any]) -> tuple[float, ...]:
         """The scalars of this step."""
         return self._scalars(owners, np)
+
+    def scalars_if_right(self, owners: Sequence[Any]) -> tuple[float, ...] | None:
+        """The scalars of this step; None if the rules would take other branches, or the numbers are of other types."""
+        scalars = self._now(owners, np)
+        return scalars if scalars is not None and tuple(map(type, scalars)) == self._types else None
 
 
 _VARIANTS: dict[Any, list[Variant]] = {}
@@ -79,7 +83,8 @@ def variant_of(owners: Sequence[Any], keeps_gradient: Sequence[bool], signature:
     Raises:
         UntraceableRuleError: a rule cannot be compiled.
     """
-    key = (tuple((type(owner), flags_of(owner)) for owner in owners), tuple(keeps_gradient), signature)
+    rules = tuple((type(owner), type(owner).rule, flags_of(owner)) for owner in owners)
+    key = (rules, tuple(keeps_gradient), signature)
     known = _VARIANTS.setdefault(key, [])
     for variant in known:
         if variant.holds(owners):
@@ -89,17 +94,26 @@ def variant_of(owners: Sequence[Any], keeps_gradient: Sequence[bool], signature:
     rule = chain([Link(trace(owner, arrays), keeps) for owner, arrays, keeps in together])
     lasts = not any(traced(owner, arrays).fleeting for owner, arrays, _ in together)
     texts = sources(rule)
-    stages = [(stage, _compilation(stage.source, REDUCE_ARGUMENTS)) for stage in texts.stages]
-    variant = Variant(rule, _compilation(texts.run, RUN_ARGUMENTS), stages, lasts)
+    stages = [(stage, _compilation(stage.source)) for stage in texts.stages]
+    same_branches, types = guard(rule.guards, "owners"), types_of(rule.scalars, "owners")
+    known_types = types(owners)
+    variant = Variant(
+        rule=rule,
+        compilation=_compilation(texts.run),
+        stages=stages,
+        lasts=lasts,
+        holds=lambda owners: same_branches(owners) and types(owners) in (known_types, None),
+        types=known_types,
+    )
     if variant.lasts:
         known.append(variant)
     return variant
 
 
 @cache
-def _compilation(source: str, arguments: int) -> Compilation:
+def _compilation(source: str) -> Compilation:
     """One for each text: branches on scalars alone often lead to the same."""
-    return Compilation(source, arguments)
+    return Compilation(source)
 
 
 def _inputs(owner: Any, signature: Signature, slots: Sequence[SlotType]) -> Inputs:

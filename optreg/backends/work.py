@@ -100,7 +100,11 @@ class Repeatable(Protocol):
         """Whether the arrays still have the shapes, dtypes and places that it was made for. Changes nothing."""
 
     def evaluate(self, holding: Callable[[int], Any]) -> bool:
-        """Evaluate the scalars of the step; False if the rules are not the same any more. Changes nothing."""
+        """Evaluate the scalars of the step; False if the rules are not the same any more. Changes nothing.
+
+        Args:
+            holding: a context in which the optimizer has the hyperparameters of the group of that number.
+        """
 
     def run(self) -> None:
         """Change the arrays."""

@@ -21,7 +21,6 @@ from optreg.backends.workers import WORKERS
 from optreg.bench.cases import Array
 from optreg.bench.contender import Job, arrays_moved
 
-ARGUMENTS = 4
 CHUNK = 65_536
 """Elements that a thread works on at a time."""
 ALONE = 262_144
@@ -30,9 +29,10 @@ IN_CACHE = 16_384
 """Elements that NumPy adds at a time, so that they are read from memory once."""
 
 _TEMPLATE = """\
-def run(addresses_, chunks_, first, last):
-    addresses = int64_at(addresses_)
-    chunks = int64_at(chunks_)
+def run(frame_, first, last):
+    frame = int64_at(frame_)
+    addresses = int64_at(frame[0])
+    chunks = int64_at(frame[1])
     for chunk in range(first, last):
         tensor = chunks[3 * chunk]
         begin = chunks[3 * chunk + 1]
@@ -69,7 +69,7 @@ class Limit:
     def start(self, values: Sequence[Array]) -> None:
         kernel = None
         if find_spec("numba") is not None:
-            kernel = Compilation(source(self._width, self._job.dtype), ARGUMENTS).wait()
+            kernel = Compilation(source(self._width, self._job.dtype)).wait()
         self.compiled = kernel is not None
         if kernel is None:
             warnings.warn("streamed by NumPy, as Numba is not there to compile the loop", RuntimeWarning, stacklevel=2)
@@ -89,7 +89,8 @@ class Limit:
             ],
             np.int64,
         )
-        run = partial(kernel, self._addresses.ctypes.data, self._chunks.ctypes.data)
+        self._frame = np.array([self._addresses.ctypes.data, self._chunks.ctypes.data], np.int64)
+        run = partial(kernel, self._frame.ctypes.data)
         count = len(self._chunks)
         return [partial(run, low, high) for low, high in self._parts(sum(sizes), count)]
 

@@ -29,7 +29,7 @@ class Traced:
     Attributes:
         rule: what it does, element by element; None if it cannot be traced.
         error: why not.
-        holds: whether the rule would take the same branches now, given its owner.
+        holds: whether the rule would take the same branches now, with numbers of the same types, given its owner.
         fleeting: it takes scalars for plain numbers (``math.sqrt(self.lr)``), so it has to be traced at each step.
     """
 
@@ -68,14 +68,14 @@ def trace(owner: Any, inputs: Inputs) -> Rule:
     return found.rule
 
 
-def guard(guards: Sequence[tuple[str, bool]], name: str = "self") -> Callable[[Any], bool]:
-    """A function that tells whether guards hold, given what they call ``name``.
+def condition(guards: Sequence[tuple[str, bool]]) -> str:
+    """Guards as a Python expression: asked in order, up to the first that fails, as the rule would come no further."""
+    return " and ".join(source if truth else f"not {source}" for source, truth in guards) or "True"
 
-    They are asked in order, up to the first that fails: the rule would have come no further. One that cannot be
-    evaluated does not hold.
-    """
-    text = " and ".join(source if truth else f"not {source}" for source, truth in guards) or "True"
-    function = eval(f"lambda {name}, np: bool({text})")
+
+def guard(guards: Sequence[tuple[str, bool]], name: str = "self") -> Callable[[Any], bool]:
+    """A function that tells whether guards hold, given what they call ``name``; one that is an error does not hold."""
+    function = eval(f"lambda {name}, np: bool({condition(guards)})")
 
     def holds(owner: Any) -> bool:
         try:
@@ -84,6 +84,20 @@ def guard(guards: Sequence[tuple[str, bool]], name: str = "self") -> Callable[[A
             return False
 
     return holds
+
+
+def types_of(scalars: Sequence[str], name: str = "self") -> Callable[[Any], tuple[type, ...] | None]:
+    """A function that gives the types of scalars, on which dtypes may depend; None if they cannot be evaluated."""
+    function = eval(f"lambda {name}, np: tuple(map(type, ({''.join(f'{source}, ' for source in scalars)})))")
+
+    def types(owner: Any) -> tuple[type, ...] | None:
+        try:
+            found: tuple[type, ...] = function(owner, np)
+        except Exception:  # the rule itself will say what is wrong, when it runs
+            return None
+        return found
+
+    return types
 
 
 def _trace_twice(owner: Any, inputs: Inputs) -> Traced:
@@ -103,7 +117,15 @@ def _trace_twice(owner: Any, inputs: Inputs) -> Traced:
         fleeting = rule is not None and recording.journal.fleeting
     except UntraceableRuleError as found:
         rule, error, fleeting = None, found, False
-    return Traced(None if fleeting else rule, error, guard(tuple(recording.journal.guards.items())), fleeting)
+    same_branches = guard(tuple(recording.journal.guards.items()))
+    types = types_of(tuple(recording.scalars))
+    known = types(owner)
+    return Traced(
+        rule=None if fleeting else rule,
+        error=error,
+        holds=lambda owner: same_branches(owner) and types(owner) in (known, None),
+        fleeting=fleeting,
+    )
 
 
 def _run(owner: Any, inputs: Inputs, recording: Recording) -> Rule:

@@ -1,0 +1,17 @@
+"""Kernels of these tests are compiled at once, into a directory of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+from optreg.backends.kernel_cache import directory
+
+
+@pytest.fixture(scope="package", autouse=True)
+def compiled_at_once(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPTREG_CACHE_DIR", str(tmp_path_factory.mktemp("kernels")))
+        patch.setenv("OPTREG_COMPILE", "now")
+        directory.cache_clear()
+        yield
+    directory.cache_clear()
