@@ -144,6 +144,30 @@ def optreg_optimizers() -> list[OptimizerSpec]:
             "Momentum, scaled element by element by how sure its mean is.",
             "Balles & Hennig 2018, arXiv:1705.07774",
         ),
+        _optimizer(
+            "lars",
+            "lamb:LARS",
+            "Momentum of gradients as long as a fraction of their parameter.",
+            "You et al. 2017, arXiv:1708.03888",
+        ),
+        _optimizer(
+            "lamb",
+            "lamb:LAMB",
+            "AdamW with steps as long as a fraction of their parameter.",
+            "You et al. 2019, arXiv:1904.00962",
+        ),
+        _optimizer(
+            "novograd",
+            "novograd:NovoGrad",
+            "Averaged gradients, divided by a running norm of their whole array.",
+            "Ginsburg et al. 2019, arXiv:1905.11286",
+        ),
+        _optimizer(
+            "stable_adamw",
+            "stable_adamw:StableAdamW",
+            "AdamW that slows down where gradients outgrow the average of their squares.",
+            "Wortsman et al. 2023, arXiv:2304.13013",
+        ),
     ]
 
 

@@ -1,4 +1,7 @@
-"""Traced rules, run with NumPy: each operation is the ufunc of its name, in exactly the dtypes that the trace gives."""
+"""Traced rules, run with NumPy: each operation is the ufunc of its name, in exactly the dtypes that the trace gives.
+
+A reduction is that of NumPy, so that a trace of a rule with sums has its bits, too.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from optreg.rule import slots_of
-from optreg.tracing.nodes import HostValue, Input, Load, Rule, Value, in_order
+from optreg.tracing.nodes import HostValue, Input, Load, Reduction, Rule, Size, Value, in_order
 from optreg.tracing.trace import trace
 
 
@@ -51,6 +54,12 @@ def _computed(value: Value, values: dict[Value, Any], arrays: list[Any], scalars
         return arrays[value.array].copy()
     if isinstance(value, HostValue):
         return np.asarray(scalars[value.position]).astype(value.dtype)
+    if isinstance(value, Size):
+        return np.asarray(arrays[0].size).astype(value.dtype)
+    if isinstance(value, Reduction):
+        # The operand of a sum may be one number, as that of Σ 1: it is one of each element all the same.
+        operand = np.broadcast_to(values[value.operand], arrays[0].shape)
+        return np.asarray(getattr(np, value.function).reduce(operand, axis=None))
     operands = [values[each] for each in value.operands]
     if value.function == "cast":
         return np.asarray(operands[0]).astype(value.dtype)
