@@ -16,6 +16,7 @@ COMMANDS = {
     "info": ("optreg.cli.info:info", "Describe an optimizer: hyperparameters, paper, package."),
     "compare": ("optreg.cli.compare:compare", "Train the same model with several optimizers; table and plot."),
     "bench": ("optreg.cli.bench:bench", "Measure backends and other packages on this machine."),
+    "kernel": ("optreg.cli.kernel:kernel", "Print the kernel that is compiled for an optimizer."),
     "plugins": ("optreg.cli.plugins:plugins", "Show the packages that offer names."),
     "why": ("optreg.cli.why:why", "Explain what a name means, and why."),
     "doctor": ("optreg.cli.doctor:doctor", "Look for what is broken; exit status 1 if something is."),

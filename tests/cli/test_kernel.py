@@ -1,0 +1,113 @@
+"""``optreg kernel`` prints what is compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import optreg
+from optreg.cli.application import application
+
+THIRD_PARTY = """
+    import attrs
+    import numpy as np
+    import optreg
+    from optreg.hyperparameters import positive
+
+    @attrs.define(eq=False)
+    class Rooted(optreg.GradientMethod):
+        lr: float = positive()
+
+        def rule(self, param, grad, m):
+            m += np.abs(grad)
+            param -= self.lr * np.sqrt(m)
+
+    @attrs.define(eq=False)
+    class Shrink(optreg.Hook):
+        timing = "post"
+        rate: float = positive(0.1)
+
+        def rule(self, param, grad, calls):
+            param *= self.rate
+            calls += 1
+
+    @optreg.hookimpl
+    def optreg_optimizers():
+        return [optreg.OptimizerSpec("rooted", "rooted:Rooted", "Roots.")]
+
+    @optreg.hookimpl
+    def optreg_hooks():
+        return [optreg.HookSpec("shrink", "rooted:Shrink", "Shrinks.")]
+"""
+
+
+def run(*arguments):
+    return CliRunner().invoke(application, ["kernel", *arguments], prog_name="optreg")
+
+
+@pytest.mark.parametrize("backend", ["numba", "cuda"])
+def test_the_kernel_of_a_built_in_is_printed_with_what_its_numbers_stand_for(backend):
+    result = run("adamw", "--backend", backend)
+    assert result.exit_code == 0, result.output
+    comment = "#" if backend == "numba" else "//"
+    assert result.stdout.startswith(f"{comment} Step 2 of owners[0] is AdamW\n")
+    assert f"{comment} scalars[0] is owners[0].beta1\n" in result.stdout
+    assert f"{comment} array 2 is 0.m (float32, changed)\n" in result.stdout
+
+
+def test_numbas_text_is_python():
+    compile(run("nadam", "--hook", "weight_decay").stdout, "kernel.py", "exec")
+
+
+def test_cudas_text_is_one_kernel_whatever_hooks_are_on():
+    result = run("adam", "--backend", "cuda", "--hook", "weight_decay", "--hook", "gradient_hard_clipping")
+    assert result.stdout.count("__global__") == 1
+    assert (
+        "// Step 2 of owners[0] is WeightDecay, owners[1] is GradientHardClipping, owners[2] is Adam" in result.stdout
+    )
+    assert "// nvrtc --std=c++17 --fmad=false" in result.stdout
+
+
+def test_the_first_step_may_be_another_kernel():
+    first, later = run("adopt", "--step", "1").stdout, run("adopt").stdout
+    assert "# as long as (owners[0].t == 1) is True" in first
+    assert "# as long as (owners[0].t == 1) is False" in later
+    assert "sqrt" not in first
+
+
+def test_half_precision_is_stored_but_not_computed_in():
+    assert "to_half(" in run("sgd", "--backend", "cuda", "--dtype", "float16").stdout
+    refused = run("sgd", "--dtype", "float16")
+    assert refused.exit_code == 2
+    assert "Numba has no float16" in refused.stderr
+
+
+def test_a_third_partys_optimizer_and_hook_are_printed(site):
+    site.install("rooted-optim", "1.0", {"rooted": "rooted"}, {"rooted": THIRD_PARTY})
+    result = run("rooted/rooted", "--hook", "rooted/shrink", "--dtype", "float64")
+    assert result.exit_code == 0, result.output
+    assert "# Step 2 of owners[0] is Rooted, owners[1] is Shrink" in result.stdout
+    assert "1.calls (float64, one number, changed)" in result.stdout or "1.calls (float64, changed)" in result.stdout
+
+
+def test_what_is_not_compiled_says_why():
+    unknown = run("adamx")
+    assert unknown.exit_code == 1
+    assert "Did you mean" in unknown.stderr
+    noise = run("adam", "--hook", "gradient_noise")
+    assert noise.exit_code == 1
+    assert "the hook gradient_noise is no rule" in noise.stderr
+
+
+def test_a_rule_that_cannot_be_compiled_names_its_line():
+    class Odd(optreg.GradientMethod):
+        def rule(self, param, grad):
+            param -= np.sin(grad)
+
+    with optreg.temporary():
+        optreg.register("my/odd", Odd)
+        result = run("my/odd")
+    assert result.exit_code == 1
+    assert "sin() is not among the functions" in result.stderr
+    assert "param -= np.sin(grad)" in result.stderr
