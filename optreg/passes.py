@@ -136,7 +136,7 @@ def hook_states(optimizer: Any, name: str, hook: Any, parameters: Sequence[tuple
 def _bound(owner: Any, parameter: Any, state: Mapping[str, Any]) -> BoundRule:
     changes = bool(getattr(owner, "changes_gradients", False))
     if getattr(owner, "elementwise", True) is False:
-        return BoundRule(owner, owner.rule, False, changes, not changes)
+        return BoundRule(owner, owner.rule, False, False, changes, not changes)
     data, grad = parameter.data, parameter.grad
     slots = [state.get(name) for name in slots_of(type(owner).rule).names]
     rule = traced(
@@ -144,7 +144,8 @@ def _bound(owner: Any, parameter: Any, state: Mapping[str, Any]) -> BoundRule:
     ).rule
     # A rule that cannot be traced may write to the gradient in ways that nobody has seen.
     writes = rule is None or "grad" in rule.changed
-    return BoundRule(owner, owner.rule, rule is not None and not rule.reductions, changes, writes and not changes)
+    in_blocks = rule is not None and not rule.reductions
+    return BoundRule(owner, owner.rule, in_blocks, rule is not None, changes, writes and not changes)
 
 
 def _slot_inputs(owner: Any, slots: Sequence[Array | None], data: Array) -> list[Input | None]:

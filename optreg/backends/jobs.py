@@ -99,7 +99,7 @@ class Job:
         self._chunks = chunks_of(tuple(array.size * pairs for array in data))
         self._frame[at.CHUNKS] = self._chunks.address
         if rule.reductions:
-            self._numbers[:, -1] = [array.size for array in data]
+            self._numbers[:, -1] = [array.size * pairs for array in data]
             self._with_chunks, self._first_chunks = np.unique(self._chunks.rows[:, 0], return_index=True)
         self._count = count
 

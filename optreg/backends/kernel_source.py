@@ -145,17 +145,22 @@ def sources(rule: Rule) -> Sources:
     Raises:
         UntraceableRuleError: it computes something that the backend cannot do as NumPy does.
     """
-    by_depth: dict[int, list[Reduction]] = {}
-    for reduction in rule.reductions:
-        by_depth.setdefault(_depth(reduction), []).append(reduction)
-    stages = tuple(Stage(tuple(each), _reduce_source(rule, each)) for _, each in sorted(by_depth.items()))
+    stages = tuple(Stage(tuple(each), _reduce_source(rule, each)) for each in _stages(rule))
     return Sources(stages, _run_source(rule))
 
 
-def _depth(value: Value) -> int:
-    """How many stages come before a value is known."""
-    inner = [_depth(each) for each in operands_of(value)]
-    return max(inner, default=0) + isinstance(value, Reduction)
+def _stages(rule: Rule) -> list[list[Reduction]]:
+    """The reductions of a rule, those first that need no other, then those that need only these, and so on."""
+    stages: list[list[Reduction]] = []
+    known_after: dict[Value, int] = {}
+    for value in in_order(value for _, value in rule.stores):
+        before = max((known_after[each] for each in operands_of(value)), default=0)
+        known_after[value] = before + isinstance(value, Reduction)
+        if isinstance(value, Reduction):
+            if before == len(stages):
+                stages.append([])
+            stages[before].append(value)
+    return stages
 
 
 def _needed(values: Iterable[Value]) -> list[Value]:

@@ -150,8 +150,7 @@ class NumbaBackend:
                     variants[signature] = None
                     self._warn(f"{error}; NumPy runs it, or say elementwise = False")
             variant = variants[signature]
-            # A sum over complex numbers is not one over their parts.
-            if variant is None or (variant.rule.reductions and tensor.parameter.data.dtype.kind == "c"):
+            if variant is None:
                 left.append((None, number, tensor))
             else:
                 sorted_out.setdefault(variant, []).append((number, tensor))

@@ -39,21 +39,21 @@ class NumpyBackend:
 def _run_on(tensor: Tensor, group: Group) -> None:
     calls = list(zip(group.rules, tensor.slots(group.rules), strict=True))
     data, grad = tensor.parameter.data, tensor.parameter.grad
-    for elementwise, run in groupby(calls, lambda call: call[0].elementwise):
+    for (real, in_blocks), run in groupby(calls, lambda call: (call[0].of_real_elements, call[0].elementwise)):
         together = list(run)
-        if elementwise:
-            _run_blocks(together, data, grad)
+        if real:
+            _run_on_elements(together, data, grad, in_blocks)
         else:
             _run_at_once(together, data, grad, [slots for _, slots in together])
 
 
-def _run_blocks(calls: Sequence[Call], data: Array, gradient: Array) -> None:
+def _run_on_elements(calls: Sequence[Call], data: Array, gradient: Array, in_blocks: bool) -> None:
     if data.size == 0:
         return
     param, grad = real_elements(data), real_elements(gradient)
     slots = [[_real_slot(slot, data) for slot in each] for _, each in calls]
     one_block = param.size <= BLOCK or not isinstance(data, np.ndarray)
-    if one_block or not _all_alike(param, grad, slots):
+    if not in_blocks or one_block or not _all_alike(param, grad, slots):
         _run_at_once(calls, param, grad, slots)
     else:
         _iterate(calls, param, grad, slots)

@@ -21,6 +21,7 @@ class BoundRule:
         owner: the optimizer or hook, whose hyperparameters hold the values of the step while the rule runs.
         function: called as ``function(param, grad, *slots)``.
         elementwise: it may be run on the tensor in blocks.
+        of_real_elements: it takes complex arrays as pairs of real numbers, and no empty ones; else, arrays as they are.
         changes_gradients: what it does to ``grad`` is meant to be seen.
         overwrites_gradient: it uses ``grad`` as scratch memory, so it must be given a copy.
     """
@@ -28,6 +29,7 @@ class BoundRule:
     owner: Any
     function: Callable[..., None]
     elementwise: bool
+    of_real_elements: bool
     changes_gradients: bool
     overwrites_gradient: bool
 

@@ -70,8 +70,11 @@ def _reduced(symbol: Symbol, ufunc: np.ufunc, a: Any, axis: Any = None, **option
     if axis is not None or options:
         given = ", ".join([*(["axis"] if axis is not None else []), *options])
         raise UntraceableRuleError(
-            f"np.{ufunc.__name__}.reduce with {given} cannot be compiled, only over all elements"
+            f"np.{ufunc.__name__}.reduce with {given} cannot be compiled, only over all elements of a tensor; "
+            f"leave {given} out, or say elementwise = False in the class"
         )
+    if not isinstance(a, Symbol):
+        raise UntraceableRuleError(f"np.{ufunc.__name__}.reduce is compiled for arrays, and {a!r} is none")
     return symbol.reduced(ufunc.__name__, a)
 
 
@@ -88,13 +91,15 @@ def _min(symbol: Symbol, a: Any, axis: Any = None, **options: Any) -> Symbol:
 
 
 def _mean(symbol: Symbol, a: Any, axis: Any = None, **options: Any) -> Symbol:
-    total = _sum(symbol, a, axis, **options)
-    return symbol.applied(np.divide, (total, total.size_of_tensor()))
+    return symbol.applied(np.divide, (_sum(symbol, a, axis, **options), a.size_of_tensor()))
 
 
 def _norm(symbol: Symbol, x: Any, ord: Any = None, axis: Any = None, **options: Any) -> Symbol:
-    if ord not in (None, 2):
-        raise UntraceableRuleError(f"np.linalg.norm with ord={ord!r} cannot be compiled, only the norm of all elements")
+    if ord is not None:  # 2 as well: that of a matrix is its largest singular value
+        raise UntraceableRuleError(
+            f"np.linalg.norm with ord={ord!r} cannot be compiled, only the norm of all elements of a tensor; "
+            f"leave ord out, or say elementwise = False in the class"
+        )
     squares = symbol.applied(np.square, (x,))
     return symbol.applied(np.sqrt, (_sum(symbol, squares, axis, **options),))
 

@@ -135,14 +135,16 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
     def reduced(self, function: str, operand: Symbol) -> Symbol:
         """One number of all elements of an array, as NumPy gives it: no array any more."""
         if operand.dtype.kind != "f":
-            raise UntraceableRuleError(f"np.{function}.reduce of {operand.dtype} cannot be compiled")
+            raise UntraceableRuleError(
+                f"np.{function}.reduce of {operand.dtype} cannot be compiled; use astype(param.dtype) first"
+            )
         if operand.single:  # an array without axes is its own sum
             return Symbol(self._recording, operand.value, True, fixed=True)
         return Symbol(self._recording, Reduction(function, operand.value, operand.dtype), True, fixed=True)
 
     def size_of_tensor(self) -> Symbol:
-        """The number of elements that a reduction has gone over."""
-        elements = Size(self.dtype) if isinstance(self.value, Reduction) else self._recording.host_value(1, self.dtype)
+        """The number of elements that a reduction of it goes over."""
+        elements = self._recording.host_value(1, self.dtype) if self.single else Size(self.dtype)
         return Symbol(self._recording, elements, True, fixed=True)
 
     def converted(self, operand: Any, dtype: DType) -> Value:
@@ -215,21 +217,21 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
         """As of an array."""
         return Symbol(self._recording, self.value, self.single, self._fixed)
 
-    def sum(self, **options: Any) -> Any:
+    def sum(self, *args: Any, **options: Any) -> Any:
         """As of an array."""
-        return np.sum(self, **options)
+        return np.sum(self, *args, **options)
 
-    def mean(self, **options: Any) -> Any:
+    def mean(self, *args: Any, **options: Any) -> Any:
         """As of an array."""
-        return np.mean(self, **options)
+        return np.mean(self, *args, **options)
 
-    def max(self, **options: Any) -> Any:
+    def max(self, *args: Any, **options: Any) -> Any:
         """As of an array."""
-        return np.max(self, **options)
+        return np.max(self, *args, **options)
 
-    def min(self, **options: Any) -> Any:
+    def min(self, *args: Any, **options: Any) -> Any:
         """As of an array."""
-        return np.min(self, **options)
+        return np.min(self, *args, **options)
 
     def fill(self, value: Any) -> None:
         """As of an array."""
