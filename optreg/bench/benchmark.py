@@ -10,8 +10,9 @@ import attrs
 import numpy as np
 
 from optreg.bench.cases import Case, Numbers, Variant
-from optreg.bench.conditions import conditions, free_memory
+from optreg.bench.conditions import conditions
 from optreg.bench.contender import Job, arrays_moved
+from optreg.bench.devices import CPU, device_named
 from optreg.bench.lineup import Lineup, contender
 from optreg.bench.rounds import Timings, measure
 from optreg.errors import OptregError
@@ -25,6 +26,11 @@ class Settings:
     dtype: str
     threads: int
     rounds: int
+    device: str = CPU
+
+    def job(self, variant: Variant) -> Job:
+        """What all contenders do."""
+        return Job(self.optimizer, variant, self.dtype, self.threads, self.device)
 
 
 @attrs.frozen
@@ -74,8 +80,7 @@ def benchmark(
         for case, members in groupby(plan, lambda each: each[0]):
             numbers = Numbers.of(case, settings.dtype)
             for _, variant, lineup in members:
-                job = Job(settings.optimizer, variant, settings.dtype, settings.threads)
-                contenders = {name: partial(contender, name, job) for name in lineup.names}
+                contenders = {name: partial(contender, name, settings.job(variant)) for name in lineup.names}
                 timings = measure(
                     contenders,
                     numbers,
@@ -106,13 +111,14 @@ def check_memory(case: Case, settings: Settings) -> None:
     """Raise a TooLargeError if a case does not fit even when only one contender at a time has arrays."""
     # The numbers that all begin with, the contender's own, its gradients, and room for what it works with.
     least = (2 + _kept(settings) + 4) * _array(case, settings)
-    if least > free_memory():
+    free = device_named(settings.device).free()
+    if least > free:
         raise TooLargeError(
-            f"the case {case.name} needs {least / 1e9:.1f} GB of memory, and {free_memory() / 1e9:.1f} GB are free; "
+            f"the case {case.name} needs {least / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; "
             f"choose others with --case"
         )
 
 
 def _all_fit(contenders: int, case: Case, settings: Settings) -> bool:
     """Whether all contenders may have arrays at once."""
-    return (contenders * _kept(settings) + 5) * _array(case, settings) < SHARE * free_memory()
+    return (contenders * _kept(settings) + 5) * _array(case, settings) < SHARE * device_named(settings.device).free()

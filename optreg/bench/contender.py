@@ -11,6 +11,7 @@ import numpy as np
 
 from optreg.backends import use_backend
 from optreg.bench.cases import Array, Variant
+from optreg.bench.devices import CPU, device_named
 from optreg.hyperparameters import values_of
 from optreg.registry import create
 
@@ -24,12 +25,14 @@ class Job:
         variant: what is done besides.
         dtype: of the parameters.
         threads: that each contender may use.
+        device: where its arrays are, "cpu" or "cuda".
     """
 
     optimizer: str
     variant: Variant
     dtype: str
     threads: int
+    device: str = CPU
 
     def our_optimizer(self) -> Any:
         """The optimizer of optreg, with hooks where it has no decay of its own, and for clipping."""
@@ -84,24 +87,27 @@ class Ours:
         self._job = job
 
     def start(self, values: Sequence[Array]) -> None:
-        self._arrays = {str(position): value.copy() for position, value in enumerate(values)}
+        self._device = device_named(self._job.device)
+        self._arrays = {str(position): self._device.copy(value) for position, value in enumerate(values)}
         self._optimizer = self._job.our_optimizer().setup(self._arrays)
         self._parameters = [parameter for _, parameter in self._optimizer.target.namedparams()]
 
     def renew_gradients(self, gradients: Sequence[Array]) -> None:
         self.drop_gradients()
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
-            parameter.grad = gradient.copy()
+            parameter.grad = self._device.copy(gradient)
+        self._device.wait()
 
     def step(self) -> None:
         self._optimizer.update()
+        self._device.wait()
 
     def drop_gradients(self) -> None:
         for parameter in self._parameters:
             parameter.grad = None
 
     def values(self) -> list[Array]:
-        return [array.copy() for array in self._arrays.values()]
+        return [self._device.fetch(array) for array in self._arrays.values()]
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

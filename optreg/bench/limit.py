@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
@@ -20,6 +21,7 @@ from optreg.backends.kernel_cache import Compilation
 from optreg.backends.workers import WORKERS
 from optreg.bench.cases import Array
 from optreg.bench.contender import Job, arrays_moved
+from optreg.bench.devices import device_named
 
 CHUNK = 65_536
 """Elements that a thread works on at a time."""
@@ -120,6 +122,47 @@ class Limit:
 
     def values(self) -> list[Array]:
         return [row[1].copy() for row in self._arrays]
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        yield
+
+
+class DeviceLimit:
+    """The same on a GPU: one launch over arrays as large as all tensors together."""
+
+    name = Limit.name
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._width = 2 + (arrays_moved(job.optimizer) - 3) // 2
+
+    def start(self, values: Sequence[Array]) -> None:
+        cupy = import_module("cupy")
+        self._device = device_named(self._job.device)
+        names = [f"a{k}" for k in range(1, self._width)]
+        self._kernel = cupy.ElementwiseKernel(
+            "T gradient",
+            ", ".join(f"T {name}" for name in names),
+            "; ".join(f"{name} = {name} + gradient" for name in names),
+            "optreg_bench_limit",
+        )
+        elements = sum(value.size for value in values)
+        self._arrays = [cupy.full(elements, number, values[0].dtype) for number in range(self._width)]
+
+    def renew_gradients(self, gradients: Sequence[Array]) -> None:
+        self._arrays[0].set(np.concatenate([each.reshape(-1) for each in gradients]))
+        self._device.wait()
+
+    def step(self) -> None:
+        self._kernel(*self._arrays)
+        self._device.wait()
+
+    def drop_gradients(self) -> None:
+        """They stay."""
+
+    def values(self) -> list[Array]:
+        return [self._device.fetch(self._arrays[1])]
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

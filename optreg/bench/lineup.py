@@ -10,7 +10,8 @@ import attrs
 from optreg import lookup
 from optreg.bench import optax_peer, torch_peers
 from optreg.bench.contender import Contender, Job, Ours
-from optreg.bench.limit import Limit
+from optreg.bench.devices import CPU, CUDA
+from optreg.bench.limit import DeviceLimit, Limit
 from optreg.errors import ConfigError, did_you_mean
 
 LIMIT = Limit.name
@@ -24,6 +25,9 @@ PEERS = {
 """Each peer with the module that it needs, and what its package is called."""
 
 NONE = "none"
+
+ON_GPU, ON_HOST = ("cupy",), ("numba",)
+"""Backends that leave the arrays of another device to others."""
 
 
 @attrs.frozen
@@ -72,7 +76,9 @@ def lineup(
     for name in _chosen("backend", backends, offers):
         missing = [each for each in getattr(offers[name].spec, "requires", ()) if not lookup.is_installed(each)]
         if missing:
-            _leave_out(left_out, name, f"{name} needs {' and '.join(missing)}, not installed", name in named)
+            _leave_out(left_out, name, f"{' and '.join(missing)} is not installed", name in named)
+        elif (name in ON_GPU and job.device == CPU) or (name in ON_HOST and job.device != CPU):
+            _leave_out(left_out, name, f"it does not work on arrays of the {job.device}", name in named)
         else:
             usable.append(name)
     able = []
@@ -108,7 +114,10 @@ def _why_not(name: str, job: Job) -> str | None:
 
 def contender(name: str, job: Job) -> Contender:
     """Make a contender by its name."""
-    special: dict[str, Callable[[Job], Contender]] = {LIMIT: Limit, "optax": optax_peer.Optax}
+    special: dict[str, Callable[[Job], Contender]] = {
+        LIMIT: DeviceLimit if job.device == CUDA else Limit,
+        "optax": optax_peer.Optax,
+    }
     if name in special:
         return special[name](job)
     return torch_peers.Torch(name, job) if name in PEERS else Ours(name, job)

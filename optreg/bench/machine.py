@@ -5,20 +5,35 @@ from __future__ import annotations
 import os
 import platform
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from optreg.bench.conditions import processors
+from optreg.bench.devices import CUDA
 from optreg.offers import version as own_version
 
-LIBRARIES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", "optax", "pytorch_optimizer")
+LIBRARIES = (
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+    "numpy",
+    "numba",
+    "llvmlite",
+    "torch",
+    "jax",
+    "jaxlib",
+    "optax",
+    "pytorch_optimizer",
+)
 
 
-def facts() -> dict[str, Any]:
+def facts(device: str) -> dict[str, Any]:
     """The machine and the versions, for a record."""
+    gpu = {"gpu": _gpu_name()} if device == CUDA else {}
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **gpu,
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "cores of this process": processors(),
@@ -26,6 +41,11 @@ def facts() -> dict[str, Any]:
         "system": platform.platform(),
         "versions": {"optreg": own_version(), "python": platform.python_version(), **_versions()},
     }
+
+
+def _gpu_name() -> str:
+    runtime = import_module("cupy").cuda.runtime
+    return str(runtime.getDeviceProperties(runtime.getDevice())["name"].decode())
 
 
 def cpu_name() -> str:
@@ -48,9 +68,11 @@ def last_cache() -> str | None:
 def in_a_line(machine: dict[str, Any]) -> str:
     """The facts that a table needs below it."""
     versions = machine["versions"]
-    names = ("numpy", "numba", "torch", "optax", "jax")
+    names = ("numpy", "cupy-cuda12x", "cupy-cuda13x", "numba", "torch", "optax", "jax")
     used = [f"{name} {versions[name]}" for name in names if name in versions]
-    return f"{machine['cpu']}, {machine['cores of this process']} cores; optreg {versions['optreg']}, {', '.join(used)}"
+    where = f"{machine['gpu']}, " if "gpu" in machine else ""
+    where += f"{machine['cpu']}, {machine['cores of this process']} cores"
+    return f"{where}; optreg {versions['optreg']}, {', '.join(used)}"
 
 
 def _versions() -> dict[str, str]:

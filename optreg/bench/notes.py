@@ -33,7 +33,8 @@ def notes(answers: Answers) -> Iterator[str]:
 
 def _how(answers: Answers) -> str:
     settings = answers.questions.settings
-    what = f"{settings.optimizer}, {settings.dtype}, {settings.threads} thread{'s' * (settings.threads > 1)} each"
+    threads = f"{settings.threads} thread{'s' * (settings.threads > 1)} each"
+    what = f"{settings.optimizer}, {settings.dtype}, {settings.device}, {threads}"
     if answers.questions.what == MEMORY:
         return (
             f"{what}. The most of several steps, after others, in a process of their own; arrays are those of NumPy, "

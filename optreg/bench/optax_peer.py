@@ -41,6 +41,12 @@ def _ademamix(optax: Any, values: Values) -> Any:
     )
 
 
+def _lars(optax: Any, values: Values) -> Any:
+    return optax.lars(
+        values["lr"], values["weight_decay"], trust_coefficient=values["trust"], momentum=values["momentum"]
+    )
+
+
 def _rmsprop_graves(optax: Any, values: Values) -> Any:
     return optax.rmsprop(
         values["lr"], decay=values["alpha"], eps=values["eps"], centered=True, momentum=values["momentum"]
@@ -60,6 +66,8 @@ OPTAX: Mapping[str, Callable[[Any, Values], Any]] = {
     "adabelief": _adabelief,
     "ademamix": _ademamix,
     "lion": lambda optax, h: optax.lion(h["lr"], **_betas(h), weight_decay=h["weight_decay"]),
+    "lamb": lambda optax, h: optax.lamb(h["lr"], **_moments(h), weight_decay=h["weight_decay"]),
+    "lars": _lars,
     "signsgd": lambda optax, h: optax.sign_sgd(h["lr"]),
     "signum": lambda optax, h: optax.signum(h["lr"], beta=h["momentum"]),
     "yogi": lambda optax, h: optax.yogi(h["lr"], **_moments(h)),
@@ -69,7 +77,17 @@ OPTAX: Mapping[str, Callable[[Any, Values], Any]] = {
 
 def why_not(job: Job) -> str | None:
     """Why optax cannot do a job; None if it can."""
-    return None if job.optimizer in OPTAX else f"has no {job.optimizer}"
+    if job.optimizer not in OPTAX:
+        return f"has no {job.optimizer}"
+    return None if _device(job.device) is not None else f"has no {job.device} in this JAX"
+
+
+def _device(name: str) -> Any:
+    """JAX's own first device of that kind; None if there is none."""
+    try:
+        return import_module("jax").devices(name)[0]
+    except RuntimeError:
+        return None
 
 
 def transformation(optax: Any, job: Job) -> Any:
@@ -126,5 +144,5 @@ class Optax:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        with self._jax.enable_x64(self._job.dtype == "float64"):
+        with self._jax.enable_x64(self._job.dtype == "float64"), self._jax.default_device(_device(self._job.device)):
             yield

@@ -29,7 +29,8 @@ def draw(answers: Answers, path: str | Path) -> None:
     threads = f"{settings.threads} thread{'s' * (settings.threads > 1)}"
     with matplotlib.rc_context(cast(Any, RC)):
         figure = Figure(dpi=150, layout="constrained")
-        title = f"{settings.optimizer}, {settings.dtype}, {threads} of {machine['cpu']}"
+        where = machine.get("gpu", f"{threads} of {machine['cpu']}")
+        title = f"{settings.optimizer}, {settings.dtype}, {where}"
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
         (draw_scaling if answers.questions.what == SCALING else draw_cases)(figure, answers.sections)
         figure.savefig(path, format="png")

@@ -15,7 +15,6 @@ import attrs
 from optreg.bench.benchmark import Settings
 from optreg.bench.cases import Case, Variant
 from optreg.bench.child import ask
-from optreg.bench.contender import Job
 from optreg.bench.lineup import Lineup
 from optreg.bench.rounds import Middle
 from optreg.errors import OptregError
@@ -60,7 +59,7 @@ def extra_memory(
     found = []
     for case, variant, members in plan:
         for name in members.but_the_limit:
-            question = ask("memory", name, case, _job(settings, variant))
+            question = ask("memory", name, case, settings.job(variant))
             found.append(Extra(case, variant, name, **_answer(question, {"OPTREG_COMPILE": "now"})))
             progress(f"{case.name}, {variant.name}: {name}")
     return found
@@ -77,19 +76,15 @@ def first_steps(
         seconds: dict[str, list[float]] = {name: [] for name in members.but_the_limit}
         for _ in range(settings.rounds):
             for name, turns in seconds.items():
-                question = ask("first step", name, case, _job(settings, variant))
+                question = ask("first step", name, case, settings.job(variant))
                 with TemporaryDirectory(prefix="optreg-bench-") as empty:
-                    environment = {"OPTREG_CACHE_DIR": empty, "OPTREG_COMPILE": ""}
+                    environment = {"OPTREG_CACHE_DIR": empty, "CUPY_CACHE_DIR": empty, "OPTREG_COMPILE": ""}
                     if name in members.backends:
                         environment["OPTREG_BACKEND"] = name  # rather than imported before the clock runs
                     turns.append(_answer(question, environment)["seconds"])
                 progress(f"{case.name}, {variant.name}: {name}")
         found.extend(First(case, variant, name, tuple(each)) for name, each in seconds.items())
     return found
-
-
-def _job(settings: Settings, variant: Variant) -> Job:
-    return Job(settings.optimizer, variant, settings.dtype, settings.threads)
 
 
 def _answer(question: str, environment: Mapping[str, str]) -> dict[str, Any]:

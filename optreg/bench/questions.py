@@ -10,7 +10,7 @@ import attrs
 from optreg.bench.benchmark import Section, Settings, benchmark, check_memory
 from optreg.bench.cases import CASES, QUICK, VARIANTS, Case, Variant, quick
 from optreg.bench.conditions import check_threads, processors
-from optreg.bench.contender import Job
+from optreg.bench.devices import CPU, check_device
 from optreg.bench.lineup import NONE, Lineup, lineup
 from optreg.bench.machine import facts
 from optreg.bench.processes import Extra, First, extra_memory, first_steps
@@ -74,6 +74,7 @@ def questions(
     peers: Sequence[str] = (),
     threads: int | None = None,
     dtype: str = "float32",
+    device: str = CPU,
     quick: bool = False,
     scaling: bool = False,
     memory: bool = False,
@@ -87,7 +88,11 @@ def questions(
         TooLargeError: a case that does not fit in memory.
     """
     what = _only_one({SCALING: scaling, MEMORY: memory, FIRST_STEP: first_step})
-    settings = _settings(optimizer, dtype, threads, rounds, quick)
+    rounds = (3 if quick else 11) if rounds is None else rounds
+    settings = Settings(optimizer, dtype, processors() if threads is None else threads, rounds, device)
+    _check_settings(settings)
+    if what == MEMORY and device != CPU:
+        raise ConfigError("--memory looks at the memory beside the processor; leave --device out")
     chosen = _cases(what, cases, quick)
     for case in chosen:
         check_memory(case, settings)
@@ -97,8 +102,7 @@ def questions(
     for position, (case, variant) in enumerate(
         (case, each) for case in chosen for each in _variants(what, variants, quick)
     ):
-        job = Job(settings.optimizer, variant, settings.dtype, settings.threads)
-        members = lineup(job, backends, peers, named_must_work=position == 0)
+        members = lineup(settings.job(variant), backends, peers, named_must_work=position == 0)
         plan.append((case, variant, without_xla(members, case) if what == SCALING else members))
     return Questions(what, settings, tuple(plan))
 
@@ -111,15 +115,13 @@ def _only_one(asked: dict[str, bool]) -> str:
     return wanted[0] if wanted else THE_CASES
 
 
-def _settings(optimizer: str, dtype: str, threads: int | None, rounds: int | None, quick: bool) -> Settings:
-    if dtype not in DTYPES:
-        raise ConfigError(f"dtype must be float32 or float64, but it is {dtype!r}")
-    threads = processors() if threads is None else threads
-    check_threads(threads)
-    rounds = (3 if quick else 11) if rounds is None else rounds
-    if rounds < 1:
-        raise ConfigError(f"rounds must be at least 1, but it is {rounds}")
-    return Settings(optimizer, dtype, threads, rounds)
+def _check_settings(settings: Settings) -> None:
+    check_device(settings.device)
+    if settings.dtype not in DTYPES:
+        raise ConfigError(f"dtype must be float32 or float64, but it is {settings.dtype!r}")
+    check_threads(settings.threads)
+    if settings.rounds < 1:
+        raise ConfigError(f"rounds must be at least 1, but it is {settings.rounds}")
 
 
 def _cases(what: str, names: Sequence[str], is_quick: bool) -> list[Case]:
@@ -154,7 +156,7 @@ def answers(asked: Questions, progress: Callable[[str], None] = lambda _: None) 
         asked: for what.
         progress: called with what was done, at most ``asked.turns`` times.
     """
-    machine = facts()
+    machine = facts(asked.settings.device)
     if asked.what == MEMORY:
         return Answers(asked, machine, extras=tuple(extra_memory(asked.settings, asked.plan, progress)))
     if asked.what == FIRST_STEP:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from optreg.bench.cases import Array
 from optreg.bench.contender import Job
+from optreg.bench.devices import CUDA
 
 Values: TypeAlias = Mapping[str, Any]
 Table: TypeAlias = Mapping[str, tuple[str, Callable[[Values], dict[str, Any]]]]
@@ -59,6 +60,7 @@ PYTORCH_OPTIMIZER: Table = {
     ),
     "adopt": ("ADOPT", lambda h: {**_moments(h), "weight_decouple": True}),
     "lion": ("Lion", lambda h: {"lr": h["lr"], "betas": (h["beta1"], h["beta2"])}),
+    "stable_adamw": ("StableAdamW", _moments),
     "msvag": ("MSVAG", lambda h: {"lr": h["lr"], "beta": h["beta"]}),
 }
 """The class of pytorch_optimizer. What torch.optim has is not here, nor is another method by the same name."""
@@ -73,6 +75,8 @@ MODES: Mapping[str, Mapping[str, Any]] = {
 def why_not(name: str, job: Job) -> str | None:
     """Why one of these peers cannot do a job; None if it can."""
     package, table = _home(name)
+    if job.device == CUDA and not import_module("torch").cuda.is_available():
+        return "was built without CUDA, or finds no GPU"
     if job.optimizer not in table:
         return f"has no {job.optimizer}"
     cls = table[job.optimizer][0]
@@ -104,13 +108,21 @@ class Torch:
         given = {**arguments(self._job.values()), **MODES.get(self.name, {})}
         if "weight_decay" in inspect.signature(made).parameters:
             given["weight_decay"] = self._job.variant.decay
-        self._parameters = [torch.nn.Parameter(torch.tensor(value)) for value in values]
+        self._parameters = [torch.nn.Parameter(self._tensor(value)) for value in values]
         self._optimizer = made(self._parameters, **given)
 
     def renew_gradients(self, gradients: Sequence[Array]) -> None:
         self.drop_gradients()
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
-            parameter.grad = self._torch.tensor(gradient)
+            parameter.grad = self._tensor(gradient)
+        self._wait()
+
+    def _tensor(self, array: Array) -> Any:
+        return self._torch.tensor(array, device=self._job.device)
+
+    def _wait(self) -> None:
+        if self._job.device == CUDA:
+            self._torch.cuda.synchronize()
 
     def step(self) -> None:
         if self._job.variant.threshold is not None:
@@ -119,13 +131,14 @@ class Torch:
                 self._parameters, self._job.variant.threshold, foreach=self.name != "torch-single"
             )
         self._optimizer.step()
+        self._wait()
 
     def drop_gradients(self) -> None:
         for parameter in self._parameters:
             parameter.grad = None
 
     def values(self) -> list[Array]:
-        return [parameter.detach().numpy().copy() for parameter in self._parameters]
+        return [parameter.detach().cpu().numpy().copy() for parameter in self._parameters]
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

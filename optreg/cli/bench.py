@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 )
 @click.option("--threads", type=int, help="Threads of each contender. [default: as many as there are processors]")
 @click.option("--dtype", default="float32", show_default=True, help="float32 or float64.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, or cuda: arrays of CuPy, PyTorch, JAX on a GPU.")
 @click.option("--json", "record", metavar="FILE", help="Write everything that was measured.")
 @click.option("--plot", "picture", metavar="FILE", help="Draw the cases, or with --scaling the curves, as a PNG file.")
 @click.option("--quick", is_flag=True, help="Fewer rounds, no gpt2, a smaller large; plain and with everything only.")

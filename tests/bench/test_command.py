@@ -42,7 +42,7 @@ def test_a_case_prints_a_table_and_writes_a_record_and_a_picture(call, tmp_path)
     record = strict((tmp_path / "out.json").read_text())
     assert record["machine"]["cpu"]
     assert record["machine"]["versions"]["numpy"] == np.__version__
-    assert record["settings"] == {"optimizer": "adamw", "dtype": "float32", "threads": 1, "rounds": 2}
+    assert record["settings"] == {"optimizer": "adamw", "dtype": "float32", "threads": 1, "rounds": 2, "device": "cpu"}
     variants = [section["variant"] for section in record["sections"]]
     assert variants == ["plain", "decay", "clipping", "decay + clipping"]
     for section in record["sections"]:
@@ -103,6 +103,14 @@ def test_the_environment_is_as_it_was_afterwards(call, monkeypatch):
     assert (dict(os.environ), os.sched_getaffinity(0)) == before
 
 
+def test_without_a_gpu_a_measurement_there_is_an_error(call):
+    if Path("/proc/driver/nvidia").exists():
+        pytest.skip("there is one")
+    called = call("--device", "cuda", "--case", "few")
+    assert (called.exit_code, called.stdout) == (1, "")
+    assert called.stderr.startswith("Error: --device cuda needs")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -115,6 +123,7 @@ def test_the_environment_is_as_it_was_afterwards(call, monkeypatch):
         (["--threads", "0"], "threads must be from 1 to"),
         (["--threads", "100000"], "threads must be from 1 to"),
         (["--dtype", "int8"], "dtype must be float32 or float64, but it is 'int8'"),
+        (["--device", "gpu"], "device must be cpu or cuda, but it is 'gpu'"),
         (["--optimizer", "msvag", "--peer", "optax"], "optax cannot be measured: optax "),
         (["--scaling", "--memory"], "--scaling and --memory are different measurements"),
         (["--scaling", "--case", "few"], "--scaling has cases of its own"),

@@ -9,8 +9,10 @@ from optreg.bench import optax_peer, torch_peers
 from optreg.bench.cases import CASES, VARIANTS, Case, Numbers, Variant
 from optreg.bench.conditions import conditions
 from optreg.bench.contender import Job, arrays_moved
+from optreg.bench.devices import check_device
 from optreg.bench.limit import Limit
 from optreg.bench.lineup import PEERS, contender, lineup
+from optreg.errors import ConfigError
 
 MODEL = Case("model", ((3, 4), (4,), (), (7, 2, 2), (70_000,)))
 SOME = Variant("some", decay=0.02, threshold=0.5)
@@ -140,3 +142,22 @@ def test_the_numbers_are_the_same_at_every_call():
         assert [array.shape for array in first] == list(MODEL.shapes)
         for mine, theirs in zip(first, second, strict=True):
             np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=lambda variant: variant.name)
+def test_all_contenders_on_a_gpu_come_to_the_parameters_of_the_processor(variant):
+    try:
+        check_device("cuda")
+    except ConfigError as error:
+        pytest.skip(str(error))
+    job = Job("adamw", variant, "float32", threads=1, device="cuda")
+    expected, start = walked("numpy", Job("adamw", variant, "float32", 1)), Numbers.of(MODEL, "float32").values
+    names = lineup(job).but_the_limit
+    assert "cupy" in names
+    for name in names:
+        assert_same_walk(walked(name, job), expected, start, 1e-3)
+    (limit,) = walked("limit", job, steps=1)
+    np.testing.assert_array_equal(
+        limit, 1 + np.concatenate([each.ravel() for each in Numbers.of(MODEL, "float32").gradients])
+    )
