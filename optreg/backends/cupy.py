@@ -6,17 +6,16 @@ What cannot be compiled is run as written, on CuPy's arrays; arrays on the host 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import attrs
 import numpy as np
 
 from optreg.arrays import array_module, compute_dtype
 from optreg.backends.device_job import DeviceJob, layouts_of
-from optreg.backends.jobs import Member
+from optreg.backends.jobs import Holding, Member
 from optreg.backends.numpy import NumpyBackend
 from optreg.backends.variants import Signature, SlotType, Variant, variant_of
 from optreg.backends.work import Backend, Group, Repeatable, Tensor, Work
@@ -40,32 +39,21 @@ class Kind:
 class DeviceJobs:
     """Everything that a step does, ready to be done again on the arrays that the parameters then have."""
 
-    def __init__(self, jobs: Sequence[DeviceJob], owners: Sequence[Any]) -> None:
+    def __init__(self, jobs: Sequence[DeviceJob]) -> None:
         self._jobs = jobs
-        self._owners = owners
-        self._scalars: list[np.ndarray[Any, Any]] = []
 
     def fit(self) -> bool:
         """Whether the arrays still have the shapes, dtypes and places that the tables say."""
         return all(job.fits() for job in self._jobs)
 
-    def evaluate(self, holding: Callable[[int], AbstractContextManager[None]]) -> bool:
+    def evaluate(self, holding: Holding) -> bool:
         """Evaluate the scalars of the step. False if a rule would take another branch than the one compiled."""
-        self._scalars = []
-        for job in self._jobs:
-            rows = []
-            for number in job.groups:
-                with holding(number):
-                    if not job.variant.holds(self._owners):
-                        return False
-                    rows.append(job.variant.scalars(self._owners))
-            self._scalars.append(np.array(rows, np.float64))
-        return True
+        return all(job.evaluate(holding) for job in self._jobs)
 
     def run(self) -> None:
         """Change the arrays."""
-        for job, scalars in zip(self._jobs, self._scalars, strict=True):
-            job.run(scalars)
+        for job in self._jobs:
+            job.run()
 
 
 class CupyBackend:
@@ -87,14 +75,12 @@ class CupyBackend:
         on_host: list[tuple[int, Tensor]] = []
         with work.hooks_held():
             for (variant, kind), found in self._sorted(work, left, on_host).items():
-                job = self._job(variant, kind, [_member(number, tensor, work) for number, tensor in found])
+                job = self._job(variant, kind, found, work)
                 if job is None:
                     left.extend(found)
                 else:
                     jobs.append(job)
-            owners = [rule.owner for rule in work.groups[0].rules] if work.groups else []
-            made = DeviceJobs(jobs, owners)
-            made.evaluate(lambda number: work.held(work.groups[number]))
+        made = DeviceJobs(jobs)
         made.run()
         if left:
             self._as_written.run(_part(work, left))
@@ -132,13 +118,20 @@ class CupyBackend:
             self._warn(f"{error}; CuPy runs it as it is written, or say elementwise = False")
             return None
 
-    def _job(self, variant: Variant, kind: Kind, members: Sequence[Member]) -> DeviceJob | None:
+    def _job(self, variant: Variant, kind: Kind, found: Sequence[tuple[int, Tensor]], work: Work) -> DeviceJob | None:
+        """What is to be run, if a kernel can be written and can work on the arrays."""
+        owners = [rule.owner for rule in work.groups[found[0][0]].rules]
+        members = [_member(number, tensor, work) for number, tensor in found]
         try:
-            job = DeviceJob(variant, members, kind.device, dict(kind.dtypes))
+            job = DeviceJob(variant, members, owners, kind.device, dict(kind.dtypes))
         except UntraceableRuleError as error:
             self._warn(f"{error}; CuPy runs the rule as it is written")
             return None
-        return job if job.fits() else None
+        try:
+            ready = job.fits() and job.evaluate(lambda number: work.held(work.groups[number]))
+        except Exception:  # whatever is wrong with the rule, it says so when it runs
+            ready = False
+        return job if ready else None
 
     def _host(self) -> Backend:
         if self._on_host is None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from optreg.arrays import Array
 from optreg.backends.cuda_source import CHUNK, NAME, OPTIONS, SEND, THREADS, WORDS, cuda_source
-from optreg.backends.jobs import Member
+from optreg.backends.jobs import Holding, Member
 from optreg.backends.variants import Variant
 from optreg.errors import OptregError, UntraceableRuleError
 from optreg.tracing.chain import stored_as
@@ -71,6 +71,7 @@ class DeviceJob:
     Args:
         variant: of the rules, for the arithmetic's dtypes.
         members: of which at least one, all on the device.
+        owners: of the variant's rules.
         device: its number.
         dtypes: those of arrays that are stored in another dtype than that of the arithmetic, by the input's name.
 
@@ -78,11 +79,19 @@ class DeviceJob:
         UntraceableRuleError: the rule cannot be compiled for CUDA.
     """
 
-    def __init__(self, variant: Variant, members: Sequence[Member], device: int, dtypes: Mapping[str, DType]) -> None:
+    def __init__(
+        self,
+        variant: Variant,
+        members: Sequence[Member],
+        owners: Sequence[Any],
+        device: int,
+        dtypes: Mapping[str, DType],
+    ) -> None:
         import cupy
 
         self.variant = variant
         self.groups = sorted({member.group for member in members})
+        self._owners = owners
         self._cupy = cupy
         self._device = device
         rule = stored_as(variant.rule, dtypes)
@@ -96,8 +105,12 @@ class DeviceJob:
         self._launches, self._places = launches(rows, parts, self._columns)
         self._kernel = _kernel(cuda_source(rule, self._places), NAME)
         self._data: list[Array] = data
+        self._not_empty = np.array([array.size > 0 for array in data])
+        self._changed = sorted(position for position, _ in rule.stores)
         self._addresses = np.zeros((len(data), len(rule.inputs)), np.int64)
+        self._seen: Table | None = None
         self._sent: Table | None = None
+        self._scalars = np.zeros((len(self.groups), self._columns))
         self._captured = False
         with cupy.cuda.Device(device):
             if cupy.cuda.get_current_stream().is_capturing():
@@ -129,18 +142,34 @@ class DeviceJob:
                 self._addresses[row, column] = array.data.ptr
             if not layouts:
                 return False
+        return self._are_apart()
+
+    def _are_apart(self) -> bool:
+        """Whether no array that is changed is there twice."""
+        if self._seen is None or not np.array_equal(self._seen, self._addresses):
+            written = self._addresses[self._not_empty][:, self._changed]
+            if len(np.unique(written)) < written.size:
+                return False
+            self._seen = self._addresses.copy()
         return True
 
     def _is_here(self, array: Array) -> bool:
         return isinstance(array, self._cupy.ndarray) and array.device.id == self._device
 
-    def run(self, scalars: Table) -> None:
-        """Launch the kernel on the arrays that :meth:`fits` has seen, in the device's current stream. Never waits.
+    def evaluate(self, holding: Holding) -> bool:
+        """Evaluate the scalars of the step. False if the rules are not the same any more."""
+        for row, number in enumerate(self.groups):
+            with holding(number):
+                scalars = self.variant.scalars_if_right(self._owners)
+            if scalars is None:
+                return False
+            self._scalars[row] = scalars
+        return True
 
-        While the stream is captured into a CUDA graph, the scalars of this step become part of the graph.
+    def run(self) -> None:
+        """Launch the kernel on what :meth:`fits` and :meth:`evaluate` have seen, in the current stream. Never waits.
 
-        Args:
-            scalars: a row for each of ``groups``, of float64.
+        While that is captured into a CUDA graph, the scalars of this step become part of the graph.
         """
         cupy = self._cupy
         with cupy.cuda.Device(self._device):
@@ -150,7 +179,7 @@ class DeviceJob:
                 self._send()
             for launch in self._launches:
                 words = np.zeros(max(1, self._places * self._columns))
-                used = scalars[launch.first_row : launch.first_row + launch.rows]
+                used = self._scalars[launch.first_row : launch.first_row + launch.rows]
                 words[: used.size] = used.ravel()
                 arguments = *self._tables, np.int64(launch.first_chunk), np.int64(launch.first_row), by_value(words)
                 self._kernel((launch.chunks,), (THREADS,), arguments)

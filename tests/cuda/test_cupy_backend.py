@@ -198,6 +198,24 @@ def test_a_parameter_whose_array_is_replaced_goes_on_in_the_new_one(emulation):
             np.testing.assert_array_equal(data.get(), np.full(4, 0.5))
 
 
+def test_a_gradient_that_two_parameters_share_is_not_changed_twice(emulation):
+    make = lambda: optreg.create("sgd", lr=1.0, hooks=[optreg.WeightDecay(1.0)])  # noqa: E731
+    arrays = {"a": np.ones(4), "b": np.full(4, 2.0)}
+    for steps_apart in (0, 2):  # from the first step, and when everything was planned before
+        here, there = {k: v.copy() for k, v in arrays.items()}, {k: on_device(v) for k, v in arrays.items()}
+        for tree, backend, device in ((here, "numpy", np.copy), (there, "cupy", on_device)):
+            optimizer = make().setup(tree)
+            with optreg.use_backend(backend):
+                for step in range(4):
+                    shared = device(np.full(4, 0.25))
+                    for each in ("/a", "/b"):
+                        own = device(np.full(4, 0.25))
+                        optimizer.target[each].grad = shared if step >= steps_apart else own
+                    optimizer.update()
+        for name in arrays:
+            np.testing.assert_array_equal(there[name].get(), here[name])
+
+
 def test_a_capture_takes_its_addresses_along(emulation):
     w = on_device(np.ones(4))
     optimizer = optreg.create("sgd").setup({"w": w})
