@@ -16,6 +16,7 @@ from optreg.gradients import assign_gradients
 from optreg.hook import Hook, name_of_hook, timing_of
 from optreg.hyperparameters import holding
 from optreg.options import Options
+from optreg.overlaps import check_apart
 from optreg.passes import groups_at
 from optreg.states import States, fill_slots
 from optreg.targets import as_target, check_parameter, named_parameters, uninitialized_names
@@ -75,8 +76,10 @@ class Optimizer(Copied):
             PatternError: a pattern of the options matches no parameter.
         """
         target = as_target(link, registry.adapt_target)
-        for name, parameter in named_parameters(target):
+        parameters = named_parameters(target)
+        for name, parameter in parameters:
             check_parameter(name, parameter.data)
+        check_apart(parameters)
         self._check_options(self._options, target)
         before = dict(vars(self))
         try:

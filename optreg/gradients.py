@@ -82,7 +82,7 @@ def assign_gradients(target: Any, gradients: Mapping[str, Any] | Sequence[Any]) 
     """
     paths = dict(target.paths() if isinstance(target, ArrayTarget) else all_parameters(target))
     found: dict[int, Array] = {}
-    taken: set[int] = set()
+    taken = {id(parameter.data) for parameter in paths.values()}
     if children(gradients) is None:
         raise GradientError(
             f"gradients are given by name, as a mapping like the parameters' own; got {type(gradients).__name__}"

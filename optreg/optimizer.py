@@ -13,6 +13,7 @@ from optreg.errors import GradientError, SkipStep
 from optreg.gradients import assign_gradients, clear_gradients, fit_gradients, zero_gradients
 from optreg.hook import observes, timing_of
 from optreg.hyperparameters import holding
+from optreg.overlaps import check_apart
 from optreg.passes import groups_at, prepare_pass, run, run_rule
 from optreg.plan import Plan, plan_hooks
 from optreg.repeat import Repeat
@@ -62,13 +63,13 @@ class GradientMethod(Optimizer):
         """
         self._require_target()
         loss = None if lossfun is None else self._evaluate(lossfun, args, kwds)
-        plan = self._planned()
         if self._repeat is not None:
-            if not plan.before and self._repeat.run(self):
-                self._run_stages(plan.after, self.t)
+            if self._repeat.run(self):
+                self._run_stages(self._repeat.after, self.t)
                 return loss
             del self._repeat
-        self._check_new_parameters()
+        plan = self._planned()
+        self._check_parameters()
         self.reallocate_cleared_grads()
         fit_gradients(named_parameters(self.target))
         try:
@@ -101,10 +102,11 @@ class GradientMethod(Optimizer):
         result.backward()
         return result
 
-    def _check_new_parameters(self) -> None:
-        for name, parameter in named_parameters(self.target):
-            if name not in self._states:
-                check_parameter(name, parameter.data)
+    def _check_parameters(self) -> None:
+        parameters = named_parameters(self.target)
+        for name, parameter in parameters:
+            check_parameter(name, parameter.data)
+        check_apart(parameters)
 
     def reallocate_cleared_grads(self) -> None:
         """Give parameters whose gradient is None one of zeros; called before the hooks and after each of them."""
@@ -164,7 +166,11 @@ class GradientMethod(Optimizer):
         if all(self._runs_rule_on(parameter) for _, parameter in parameters):
             ready = prepare_pass(self, [*hooks_before, (self, t), *hooks_after] if parameters else [])
             self.t = t
-            prepared = run(ready)
+            try:
+                prepared = run(ready)
+            except BaseException:
+                self.t = t - 1
+                raise
             if prepared is not None and self._may_repeat():
                 self._repeat = Repeat(ready, prepared)
             return
@@ -180,7 +186,8 @@ class GradientMethod(Optimizer):
 
     def _may_repeat(self) -> bool:
         """Whether nothing of a step is overridden, so that the pass is all there is to it."""
-        return not any(map(self._overrides, ("call_hooks", "prepare", "reallocate_cleared_grads")))
+        overridden = any(map(self._overrides, ("call_hooks", "prepare", "reallocate_cleared_grads")))
+        return not overridden and self._plan is not None and not self._plan.before
 
     def _runs_rule_on(self, parameter: Any) -> bool:
         """Whether the rule is all there is to the update of a parameter."""

@@ -12,8 +12,9 @@ from optreg.arrays import Array, compute_dtype
 from optreg.backends import current_backend
 from optreg.backends.work import BoundRule, Group, Repeatable, Tensor, Work
 from optreg.errors import HyperparameterError, OptregError
-from optreg.gradients import changeable_gradients, fit_gradients
+from optreg.gradients import fit_gradients
 from optreg.hyperparameters import NOTHING, holding, overrides_at, values_at
+from optreg.overlaps import part_gradients
 from optreg.rule import slots_of, used_slots
 from optreg.states import States
 from optreg.targets import named_parameters
@@ -39,6 +40,7 @@ def prepare_pass(optimizer: Any, timed: Sequence[tuple[Any, int]]) -> Work:
     """
     parameters = [(name, each) for name, each in named_parameters(optimizer.target) if each.grad is not None]
     fit_gradients(parameters)
+    part_gradients(parameters, changing=any(getattr(owner, "changes_gradients", False) for owner, _ in timed))
     states = [_states_of(owner, optimizer, parameters) for owner, _ in timed]
     hooks = [(owner, t, values_at(owner, step_of(owner, t))) for owner, t in timed if owner is not optimizer]
     own_t = next((t for owner, t in timed if owner is optimizer), None)
@@ -67,8 +69,6 @@ def _group(
             _bound(owner, like, {} if each is None else each[like_name])
             for owner, each in zip(owners, states, strict=True)
         ]
-    if any(rule.changes_gradients for rule in rules):
-        changeable_gradients(members)
     tensors = [
         Tensor(name, parameter, [{} if each is None else each[name] for each in states]) for name, parameter in members
     ]

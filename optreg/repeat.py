@@ -22,6 +22,9 @@ class Repeat:
     Args:
         work: the pass as it was planned, for the optimizer's present ``t``.
         prepared: what the backend made of it.
+
+    Attributes:
+        after: the stages that come after the pass.
     """
 
     def __init__(self, work: Work, prepared: Repeatable) -> None:
@@ -37,6 +40,7 @@ class Repeat:
         self._plain = len(work.groups) == 1 and not any(map(_has_schedules, owners)) and not work.groups[0].values
         self._target, self._plan = optimizer.target, optimizer._plan
         self._states, self._options = optimizer._states, optimizer._options
+        self.after = optimizer._plan.after
         self._names = vars(optimizer).keys() | {"_repeat"}
         kept = [optimizer._hooks, optimizer._hook_states, optimizer._states, *optimizer._hook_states.values()]
         self._is_array_target = type(optimizer.target) is ArrayTarget

@@ -18,7 +18,7 @@ ORDER = """
     errors arrays copying schedules hyperparameters
     declarations hookspecs builtins entry_points offers namespaces discovery lookup
     config_reader registering provenance registry
-    targets gradients options encoding dictionaries
+    overlaps targets gradients options encoding dictionaries
     rule tracing states snapshots checkpoint_files backends norms deprecated passes
     hook repeat plan config checkpoints base matching matching_states optimizer serializers
     hooks optimizers testing compare bench cli __init__ __main__

@@ -1,0 +1,72 @@
+"""Arrays that share memory: what changes one of them would change the other as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from optreg.arrays import Array
+from optreg.errors import TargetError
+
+
+def overlapping(arrays: Sequence[Array]) -> Iterator[tuple[int, int]]:
+    """Pairs of positions of NumPy arrays that share memory; an array that comes twice is no pair with itself."""
+    # Of arrays that own their memory, none lies in another's, so that usually nothing is left to be looked at.
+    if all(_owns_its_memory(array) for array in arrays):
+        return
+    on_host = [(position, array) for position, array in enumerate(arrays) if isinstance(array, np.ndarray)]
+    bounds = [(*np.lib.array_utils.byte_bounds(array), position) for position, array in on_host if array.size]
+    reaching: list[tuple[int, int]] = []  # the arrays that end after the present one begins
+    for begin, end, position in sorted(bounds):
+        reaching = [(other_end, other) for other_end, other in reaching if other_end > begin]
+        for _, other in reaching:
+            if arrays[other] is not arrays[position] and _share(arrays[other], arrays[position]):
+                yield min(other, position), max(other, position)
+        reaching.append((end, position))
+
+
+def _owns_its_memory(array: Any) -> bool:
+    return not isinstance(array, np.ndarray) or array.base is None
+
+
+def _share(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
+    """Whether arrays have an element in common; those whose strides are too odd to tell are taken to have one."""
+    try:
+        return bool(np.shares_memory(one, other, max_work=10_000))  # type: ignore[arg-type] # any number will do
+    except np.exceptions.TooHardError:
+        return True
+
+
+def check_apart(parameters: Sequence[tuple[str, Any]]) -> None:
+    """Raise a TargetError if two parameters share memory without being one and the same array."""
+    for one, other in overlapping([parameter.data for _, parameter in parameters]):
+        raise TargetError(
+            f"the parameters {parameters[one][0]} and {parameters[other][0]} share memory, so each update of one would "
+            f"change the other; give a copy of one of them, or, if they are to be one parameter, the same array twice"
+        )
+
+
+def part_gradients(parameters: Sequence[tuple[str, Any]], *, changing: bool) -> None:
+    """Put copies in the place of gradients that would change while they are read.
+
+    Args:
+        parameters: each with a gradient.
+        changing: gradients are changed themselves, so that they may not be read-only or share memory with each other.
+    """
+    data = [parameter.data for _, parameter in parameters]
+    gradients = [parameter.grad for _, parameter in parameters]
+    taken = set(map(id, data))
+    shared = set()
+    for position, gradient in enumerate(gradients):
+        if id(gradient) in taken or (changing and isinstance(gradient, np.ndarray) and not gradient.flags.writeable):
+            shared.add(position)
+        if changing:
+            taken.add(id(gradient))
+    count = len(data)
+    for one, other in overlapping([*data, *gradients]):
+        if other >= count and (changing or one < count):
+            shared.add(other - count)
+    for position in shared:
+        parameters[position][1].grad = gradients[position].copy(order="K")
