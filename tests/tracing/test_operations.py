@@ -232,3 +232,30 @@ def test_a_long_chain_of_operations_is_traced():
             m += grad
 
     check(rule)
+
+
+REDUCED = {
+    "sum": lambda self, p, g: p * np.sum(g),
+    "sum as a method": lambda self, p, g: p * g.sum(),
+    "mean": lambda self, p, g: p * np.mean(g * g),
+    "largest": lambda self, p, g: p / np.max(np.abs(g)),
+    "smallest": lambda self, p, g: p / np.min(g),
+    "norm": lambda self, p, g: p * (np.linalg.norm(g) / (np.linalg.norm(p) + self.lr)),
+    "norm of a norm": lambda self, p, g: p * np.linalg.norm(g / np.linalg.norm(g)),
+    "a branch on a norm": lambda self, p, g: np.where(np.linalg.norm(g) > 1, g / np.linalg.norm(g), g),
+    "reduce": lambda self, p, g: p * np.add.reduce(g),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", REDUCED)
+def test_numbers_of_the_whole_tensor_are_those_of_numpy(name, dtype):
+    def rule(self, param, grad):
+        param[...] = REDUCED[name](self, param, grad)
+
+    owner = type("Owner", (Owner,), {})(rule)
+    param, grad = np.linspace(1, 2, 50, dtype=dtype), np.linspace(-1, 3, 50, dtype=dtype)
+    expected = param.copy()
+    owner.rule(expected, grad)
+    run_traced(owner, param, grad, {})
+    np.testing.assert_allclose(param, expected, rtol=20 * np.finfo(dtype).eps)

@@ -39,20 +39,24 @@ def conditional(self, param, grad, m, n):
     param -= grad if m.copy() > 0 else m  # here
 
 
-def total(self, param, grad, m, n):
-    param -= grad / np.sum(grad)  # here
+def spread(self, param, grad, m, n):
+    param -= grad / np.std(grad)  # here
 
 
-def total_method(self, param, grad, m, n):
-    param -= grad / grad.sum()  # here
+def spread_method(self, param, grad, m, n):
+    param -= grad / grad.std()  # here
 
 
-def norm(self, param, grad, m, n):
-    param -= grad / np.linalg.norm(grad)  # here
+def rows(self, param, grad, m, n):
+    param -= grad / np.sum(grad, axis=0)  # here
+
+
+def another_norm(self, param, grad, m, n):
+    param -= grad / np.linalg.norm(grad, 1)  # here
 
 
 def reduced(self, param, grad, m, n):
-    param -= np.add.reduce(grad)  # here
+    param -= np.multiply.reduce(grad)  # here
 
 
 def product(self, param, grad, m, n):
@@ -175,10 +179,11 @@ def scalar_of_another_module(self, param, grad, m, n):
 SAYS = {
     branch: "no truth value, so a rule cannot branch on it; use np.where(condition, this, otherwise)",
     conditional: "use np.where",
-    total: "np.sum needs the tensor as a whole",
-    total_method: ".sum needs the tensor as a whole",
-    norm: "np.linalg.norm needs the tensor as a whole",
-    reduced: "np.add.reduce needs the tensor as a whole",
+    spread: "np.std needs the tensor as a whole",
+    spread_method: ".std needs the tensor as a whole",
+    rows: "with axis cannot be compiled, only over all elements",
+    another_norm: "only the norm of all elements",
+    reduced: "np.multiply.reduce needs the tensor as a whole",
     product: "np.matmul needs the tensor as a whole",
     element: "only [...] and [:] are possible; use np.where, or say elementwise = False",
     mask: "use np.where, or say elementwise = False",
@@ -230,13 +235,13 @@ def test_the_error_names_the_line_and_says_what_to_write(rule):
 
 def test_the_line_is_that_of_the_authors_helper():
     def helper(array):
-        return np.sum(array)
+        return np.std(array)
 
     class Author(Owner):
         def rule(self, param, grad, m, n):
             param -= helper(grad)
 
-    with pytest.raises(UntraceableRuleError, match=re.escape("return np.sum(array)")):
+    with pytest.raises(UntraceableRuleError, match=re.escape("return np.std(array)")):
         trace(Author(), INPUTS)
 
 
