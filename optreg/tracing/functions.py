@@ -116,6 +116,8 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.sum: _sum,
     np.mean: _mean,
     np.max: _max,
+    np.amax: _max,
     np.min: _min,
+    np.amin: _min,
     np.linalg.norm: _norm,
 }

@@ -90,6 +90,11 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
         name = ufunc.__name__
         if method == "reduce" and ufunc in (np.add, np.maximum, np.minimum):
             functions = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min}
+            if kwargs.get("axis", 0) is not None:  # 0 is what it is where nobody says
+                raise UntraceableRuleError(
+                    f"np.{name}.reduce goes along one axis; of all elements, use np.{functions[ufunc].__name__}, "
+                    f"or say elementwise = False in the class"
+                )
             return self._recording.functions[functions[ufunc]](self, *inputs, **kwargs)
         if method != "__call__" or ufunc.signature is not None:
             raise UntraceableRuleError(f"np.{name}{'' if method == '__call__' else '.' + method} {_WHOLE}")

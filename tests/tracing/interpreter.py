@@ -57,16 +57,10 @@ def _computed(value: Value, values: dict[Value, Any], arrays: list[Any], scalars
     if isinstance(value, Size):
         return np.asarray(arrays[0].size).astype(value.dtype)
     if isinstance(value, Reduction):
-        # The operand of a sum may be one number, as that of Σ 1: it is one of each element all the same.
+        # A constant array (np.ones_like) is one number in a trace, but has as many elements as the others.
         operand = np.broadcast_to(values[value.operand], arrays[0].shape)
         return np.asarray(getattr(np, value.function).reduce(operand, axis=None))
-    if isinstance(value, Size):
-        return np.asarray(arrays[0].size, value.dtype)
     operands = [values[each] for each in value.operands]
-    if isinstance(value, Reduction):
-        whole = np.broadcast_to(operands[0], arrays[0].shape)
-        dtype = np.float64 if value.function == "add" else value.dtype
-        return getattr(np, value.function).reduce(whole, axis=None, dtype=dtype).astype(value.dtype)
     if value.function == "cast":
         return np.asarray(operands[0]).astype(value.dtype)
     if value.function == "where":

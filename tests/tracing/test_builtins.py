@@ -15,6 +15,8 @@ HYPERPARAMETERS = {
     "adopt": [{"clip": False}],
     "asgd": [{"t0": 2.0}],
 }
+NORMS = {"lars", "lamb"}
+"""NumPy's norm is a dot product, whose sum has other bits than np.sum has, which the interpreter takes."""
 CASES = [(name, {}) for name in optreg.names()] + [
     (name, values) for name, many in HYPERPARAMETERS.items() for values in many
 ]
@@ -41,13 +43,18 @@ def test_the_trace_of_a_built_in_does_what_its_rule_does(name, values, dtype):
         gradient = one_gradient(rng, 203, dtype)
         written.apply_gradients({"w": gradient.copy()})
         traced.t = t
-        rule = run_traced(traced, theirs, gradient, {slot: state[slot] for slot in used_slots(traced)})
-        pairs = {"param": (ours, theirs)} | {slot: (written._states["/w"][slot], state[slot]) for slot in state}
-        for slot, (one, other) in pairs.items():
-            if rule.reductions:  # which NumPy sums in another order
-                np.testing.assert_allclose(one, other, rtol=100 * np.finfo(dtype).eps, atol=1e-7, err_msg=slot)
-            else:
-                assert one.tobytes() == other.tobytes(), slot
+        run_traced(traced, theirs, gradient, {slot: state[slot] for slot in used_slots(traced)})
+        assert_same(ours, theirs, name in NORMS)
+        for slot in used_slots(traced):
+            assert_same(written._states["/w"][slot], state[slot], name in NORMS)
+
+
+def assert_same(written, from_trace, but_for_rounding):
+    if but_for_rounding:
+        scale = np.abs(written).max()
+        np.testing.assert_allclose(from_trace, written, rtol=0, atol=16 * np.finfo(written.dtype).eps * scale)
+    else:
+        assert written.tobytes() == from_trace.tobytes()
 
 
 @pytest.mark.parametrize("name", ["weight_decay", "lasso", "gradient_hard_clipping"])
