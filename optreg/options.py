@@ -31,7 +31,9 @@ class Options:
     """
 
     def __init__(self, owner: object, patterns: Mapping[str, Mapping[str, Any]]) -> None:
-        if not isinstance(patterns, Mapping) or not all(isinstance(each, Mapping) for each in patterns.values()):
+        if not isinstance(patterns, Mapping) or not all(
+            isinstance(pattern, str) and isinstance(overrides, Mapping) for pattern, overrides in patterns.items()
+        ):
             raise ConfigError(
                 f"options map patterns of paths to hyperparameters, as in {{'*/b': {{'lr': 0.1}}}}; got {patterns!r}"
             )

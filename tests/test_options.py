@@ -160,6 +160,7 @@ def test_any_pattern_may_wait_where_a_link_is_to_initialize_parameters():
         ({"*": {"lr": -0.5}}, ValueError, "SGD: lr must be a number > 0"),
         ({"*": {"lr": "fast"}}, ValueError, "SGD: lr must be a number > 0"),
         ({"*": 0.5}, ConfigError, "options map patterns of paths to hyperparameters"),
+        ({3: {"lr": 0.5}}, ConfigError, "options map patterns of paths to hyperparameters"),
         ([("*", {"lr": 0.5})], ConfigError, "options (map patterns of paths|must be hyperparameters by path)"),
         ("*", ConfigError, "options (map patterns of paths|must be hyperparameters by path)"),
     ],
