@@ -35,19 +35,25 @@ def check_gradient(name: str, data: Array, grad: Array, *, integers: bool = Fals
 
 
 def fit_gradients(parameters: Iterable[tuple[str, Any]]) -> None:
-    """Check every gradient that is there, and make those of complex parameters complex.
+    """Check every gradient that is there; make NumPy's numbers arrays, and those of complex parameters complex.
 
     Raises:
         GradientError: one does not fit its parameter. Nothing was changed.
     """
-    real = []
+    fitted = []
     for name, parameter in parameters:
-        if parameter.grad is not None:
-            check_gradient(name, parameter.data, parameter.grad)
-            if parameter.data.dtype.kind == "c" and parameter.grad.dtype.kind != "c":
-                real.append(parameter)
-    for parameter in real:
-        parameter.grad = parameter.grad.astype(parameter.data.dtype)
+        grad = parameter.grad
+        if grad is None:
+            continue
+        if isinstance(grad, np.generic):  # what NumPy gives for arithmetic on arrays without axes
+            grad = np.asarray(grad)
+        check_gradient(name, parameter.data, grad)
+        if parameter.data.dtype.kind == "c" and grad.dtype.kind != "c":
+            grad = grad.astype(parameter.data.dtype)
+        if grad is not parameter.grad:
+            fitted.append((parameter, grad))
+    for parameter, grad in fitted:
+        parameter.grad = grad
 
 
 def clear_gradients(target: Any) -> None:

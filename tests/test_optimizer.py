@@ -196,6 +196,20 @@ def test_a_gradient_of_none_counts_as_zeros():
     np.testing.assert_array_equal(optimizer.target["/w"].grad, [0, 0])
 
 
+def test_a_number_of_numpy_is_the_gradient_of_an_array_without_axes():
+    scale = np.array(4.0)
+    optimizer = optreg.create("sgd", lr=0.25, hooks=[("weight_decay", {"rate": 0.0})]).setup({"scale": scale})
+    parameter = optimizer.target["scale"]
+
+    def backward():
+        parameter.grad = 2 * parameter.data  # arithmetic on arrays without axes gives numbers, not arrays
+        assert isinstance(parameter.grad, np.float64)
+
+    for _ in range(3):
+        optimizer.update(Loss, [], backward)
+    assert scale == 0.5
+
+
 def test_parameters_and_states_keep_their_arrays():
     arrays = parameters()
     views = {name: array[:1] for name, array in arrays.items()}
