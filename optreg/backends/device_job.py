@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from operator import is_
 from typing import Any
 
 import attrs
@@ -15,7 +16,7 @@ from optreg.backends.jobs import Holding, Member
 from optreg.backends.variants import Variant
 from optreg.errors import OptregError, UntraceableRuleError
 from optreg.tracing.chain import stored_as
-from optreg.tracing.nodes import DType
+from optreg.tracing.nodes import DType, Input
 
 Table = np.ndarray[Any, Any]
 
@@ -105,6 +106,8 @@ class DeviceJob:
         self._launches, self._places = launches(rows, parts, self._columns)
         self._kernel = _kernel(cuda_source(rule, self._places), NAME)
         self._data: list[Array] = data
+        self._kept: list[list[Array]] = [[None] * (len(rule.inputs) - 1) for _ in data]
+        self._layouts: list[set[str]] = [set() for _ in data]
         self._not_empty = np.array([array.size > 0 for array in data])
         self._changed = sorted(position for position, _ in rule.stores)
         self._addresses = np.zeros((len(data), len(rule.inputs)), np.int64)
@@ -118,6 +121,10 @@ class DeviceJob:
                     "the first step with these parameters cannot be captured into a CUDA graph, because it makes "
                     "tables on the device; make one step before the capture begins"
                 )
+            try:
+                self._kernel.compile()
+            except cupy.cuda.compiler.CompileException as error:
+                raise UntraceableRuleError(f"NVRTC cannot compile a kernel: {error}") from error
             self._tables = (
                 cupy.zeros(self._addresses.shape, np.int64),
                 *(cupy.asarray(np.ascontiguousarray(table, np.int64)) for table in (rows, chunks, parts)),
@@ -127,22 +134,33 @@ class DeviceJob:
     def fits(self) -> bool:
         """Look at the arrays as they are now. False if any is not what the tables were made for."""
         for row, (member, known) in enumerate(zip(self._members, self._data, strict=True)):
-            data = member.parameter.data
+            data, grad = member.parameter.data, member.parameter.grad
             if data is not known:
                 return False  # a parameter's array was replaced: whether it is shared now is for the plan to see
-            arrays = [data, member.parameter.grad, *(state[key] for state, key in member.slots)]
-            layouts = {"C", "F"}
-            for column, (array, each) in enumerate(zip(arrays, self._inputs, strict=True)):
-                if not self._is_here(array) or array.real.dtype != each.dtype:
-                    return False
-                if not each.single:
-                    if array.shape != data.shape or array.dtype.kind != data.dtype.kind:
-                        return False
-                    layouts &= layouts_of(array)
-                self._addresses[row, column] = array.data.ptr
-            if not layouts:
+            kept = [data, *(state[key] for state, key in member.slots)]
+            if not all(map(is_, kept, self._kept[row])) and not self._keep(row, kept):
                 return False
+            if not self._is_right(grad, self._inputs[1], data) or not layouts_of(grad) & self._layouts[row]:
+                return False
+            self._addresses[row, 1] = grad.data.ptr
         return self._are_apart()
+
+    def _keep(self, row: int, kept: list[Array]) -> bool:
+        """Take note of a tensor's parameter and slots, which are usually the same ones at each step."""
+        inputs = [self._inputs[0], *self._inputs[2:]]
+        if not all(self._is_right(array, each, kept[0]) for array, each in zip(kept, inputs, strict=True)):
+            return False
+        full = [array for array, each in zip(kept, inputs, strict=True) if not each.single]
+        self._layouts[row] = set.intersection(*map(layouts_of, full))
+        self._addresses[row] = [kept[0].data.ptr, 0, *(array.data.ptr for array in kept[1:])]
+        self._kept[row] = kept
+        return True
+
+    def _is_right(self, array: Array, each: Input, data: Array) -> bool:
+        if not isinstance(array, self._cupy.ndarray) or array.device.id != self._device:
+            return False
+        alike = array.shape == data.shape and array.dtype.kind == data.dtype.kind
+        return bool(array.real.dtype == each.dtype and (array.ndim == 0 if each.single else alike))
 
     def _are_apart(self) -> bool:
         """Whether no array that is changed is there twice."""

@@ -151,6 +151,9 @@ class Emulation:
                 self._go = _compiled(code, name)
                 emulation.sources.append(code)
 
+            def compile(self) -> None:
+                pass
+
             def __call__(self, grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
                 emulation.launches.append((Device.current, self._name, grid[0]))
                 held = [_held(each) for each in arguments]
@@ -165,6 +168,7 @@ class Emulation:
 
         cupy.ndarray, cupy.RawKernel = NDArray, RawKernel
         cupy.cuda = SimpleNamespace(Device=Device, get_current_stream=stream)
+        cupy.cuda.compiler = SimpleNamespace(CompileException=SyntaxError)
         for name in ("zeros", "asarray", "full", "zeros_like", "isfinite"):
             setattr(cupy, name, made(getattr(np, name)))
         return cupy

@@ -198,6 +198,18 @@ def test_a_parameter_whose_array_is_replaced_goes_on_in_the_new_one(emulation):
             np.testing.assert_array_equal(data.get(), np.full(4, 0.5))
 
 
+def test_a_state_whose_array_is_replaced_goes_on_in_the_new_one(emulation):
+    optimizer = optreg.create("momentum_sgd", lr=1.0, momentum=0.5).setup({"w": on_device(np.zeros(4))})
+    optimizer.target["/w"].grad = on_device(np.ones(4))
+    with optreg.use_backend("cupy"):
+        optimizer.update()
+        optimizer.update()
+        optimizer._states["/w"]["buf"] = new = on_device(np.full(4, 8.0))
+        optimizer.update()
+    np.testing.assert_array_equal(new.get(), np.full(4, 5.0))
+    np.testing.assert_array_equal(optimizer.target["/w"].data.get(), np.full(4, -1 - 1.5 - 5.0))
+
+
 def test_a_gradient_that_two_parameters_share_is_not_changed_twice(emulation):
     make = lambda: optreg.create("sgd", lr=1.0, hooks=[optreg.WeightDecay(1.0)])  # noqa: E731
     arrays = {"a": np.ones(4), "b": np.full(4, 2.0)}

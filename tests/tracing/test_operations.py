@@ -243,7 +243,6 @@ REDUCED = {
     "norm": lambda self, p, g: p * (np.linalg.norm(g) / (np.linalg.norm(p) + self.lr)),
     "norm of a norm": lambda self, p, g: p * np.linalg.norm(g / np.linalg.norm(g)),
     "a branch on a norm": lambda self, p, g: np.where(np.linalg.norm(g) > 1, g / np.linalg.norm(g), g),
-    "reduce": lambda self, p, g: p * np.add.reduce(g),
 }
 
 
