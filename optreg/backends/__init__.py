@@ -10,32 +10,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from importlib.util import find_spec
+from typing import Any
 
 from optreg import registry
+from optreg.backends.native import numba_is_installed
 from optreg.backends.work import Backend
 
 _chosen: ContextVar[Backend | None] = ContextVar("optreg_backend", default=None)
 
 
-def _instance(name: str) -> Backend:
-    backend: Backend = registry.backend(name)()
-    return backend
+_instances: dict[type[Any], Backend] = {}
+
+
+def _named(name: str) -> Backend:
+    cls = registry.backend(name)
+    if cls not in _instances:
+        _instances[cls] = cls()
+    return _instances[cls]
 
 
 @cache
-def _default(name: str) -> Backend:
-    return _instance(name)
+def _of_process() -> Backend:
+    return _named(os.environ.get("OPTREG_BACKEND") or ("numba" if numba_is_installed() else "numpy"))
 
 
 def current_backend() -> Backend:
     """The backend of the innermost :func:`use_backend`, or of ``OPTREG_BACKEND``, or the fastest installed."""
-    return _chosen.get() or _default(os.environ.get("OPTREG_BACKEND") or _fastest())
-
-
-@cache
-def _fastest() -> str:
-    return "numba" if find_spec("numba") else "numpy"
+    return _chosen.get() or _of_process()
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def use_backend(name: str) -> Iterator[None]:
     Raises:
         UnknownNameError: no such backend; nothing was changed.
     """
-    token = _chosen.set(_instance(name))
+    token = _chosen.set(_named(name))
     try:
         yield
     finally:

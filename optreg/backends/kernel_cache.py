@@ -1,4 +1,4 @@
-"""Compiled kernels on disk, in a directory that only its user can write, and the compiler that fills it.
+"""Compiled kernels on disk, in a directory that only its user can write, made on need by the compiler.
 
 ``OPTREG_CACHE_DIR`` names the directory; by default it is the user's cache directory. What lies there is run as machine
 code, so a directory that others can write to is not used.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import json
 import os
+import shutil
 import stat
-import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from functools import cache
@@ -21,10 +21,11 @@ from pathlib import Path
 
 import attrs
 
-from optreg.backends.kernel_compiler import failure_of
+from optreg.backends.compiler_process import COMPILER, exists
+from optreg.backends.kernel_compiler import checksum, failure_of
 from optreg.backends.native import Kernel, load, processor
 
-FORMAT = 2
+FORMAT = 3
 PATIENCE = 120.0
 """Seconds after which a compiler that another process started is not waited for any more."""
 
@@ -34,37 +35,46 @@ def _preferred_directory() -> Path:
     if named:
         return Path(named)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "optreg" / "kernels"
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "optreg" / "kernels"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "optreg" / "kernels"
 
 
-@cache
 def directory() -> Path:
-    """Where kernels are kept: the cache directory, or one for this process if that cannot be used."""
-    preferred = _preferred_directory()
+    """Where kernels are kept: the cache directory, or, with a warning, one for this process if that cannot be used."""
+    path, complaint = found_directory()
+    if complaint is not None and complaint not in _TOLD:
+        _TOLD.add(complaint)
+        warnings.warn(complaint, RuntimeWarning, stacklevel=2)
+    return path
+
+
+_TOLD: set[str] = set()
+
+
+@cache
+def found_directory() -> tuple[Path, str | None]:
+    """The directory, and what is to be said about it."""
+    preferred: Path | str = "the cache directory"
     try:
+        preferred = _preferred_directory().absolute()
         preferred.mkdir(parents=True, exist_ok=True, mode=0o700)
-        why_not = _why_not_private(preferred)
+        why_not = _why_not_private(preferred.stat())
         if why_not is None:
             with tempfile.TemporaryFile(dir=preferred):
-                return preferred
-    except OSError as error:
+                return preferred, None
+    except (OSError, RuntimeError) as error:  # (RuntimeError: there is no home)
         why_not = str(error)
     own = Path(tempfile.mkdtemp(prefix="optreg-kernels-"))
     atexit.register(_remove, own, os.getpid())
-    warnings.warn(
+    return own, (
         f"compiled kernels cannot be kept in {preferred} ({why_not}), so they last for this process only; "
-        f"set OPTREG_CACHE_DIR to a directory that only you can write to",
-        RuntimeWarning,
-        stacklevel=2,
+        f"set OPTREG_CACHE_DIR to a directory that only you can write to"
     )
-    return own
 
 
-def _why_not_private(path: Path) -> str | None:
+def _why_not_private(status: os.stat_result) -> str | None:
     if os.name != "posix":
         return None
-    status = path.stat()
     if status.st_uid != os.geteuid():
         return "it belongs to another user"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -74,68 +84,24 @@ def _why_not_private(path: Path) -> str | None:
 
 def _remove(path: Path, process: int) -> None:
     if os.getpid() == process:
-        for file in path.glob("*"):
-            file.unlink(missing_ok=True)
-        path.rmdir()
+        COMPILER.end()
+        shutil.rmtree(path, ignore_errors=True)
 
 
-class _Compiler:
-    """The process that compiles, started on need."""
+class _Turn:
+    """One thread at a time looks after kernels; the others go on without."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
+        self.forget()
 
     def forget(self) -> None:
-        """In a forked child: its parent's compiler is not the child's to ask."""
-        self._process = None
-
-    def request(self, text: Path, target: Path) -> None:
-        """Have a text compiled; the object, or a word about the failure, will appear in the directory."""
-        line = json.dumps([str(text), str(target)]) + "\n"
-        if self._process is None or not self.running:
-            self.end()  # which closes the pipe to one that has ended
-            self._process = self._started()
-        try:
-            self._send(self._process, line)
-        except BrokenPipeError:  # it has ended, idle, at this very moment
-            self.end()
-            self._process = self._started()
-            self._send(self._process, line)
-
-    @staticmethod
-    def _started() -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "optreg.backends.kernel_compiler"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-
-    @staticmethod
-    def _send(process: subprocess.Popen[str], line: str) -> None:
-        assert process.stdin is not None
-        process.stdin.write(line)
-        process.stdin.flush()
-
-    @property
-    def running(self) -> bool:
-        """Whether it is there."""
-        return self._process is not None and self._process.poll() is None
-
-    def end(self) -> None:
-        """A program does not wait for kernels that it will not use any more."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
+        """In a forked child: the thread that had the turn is not there."""
+        self.lock = threading.Lock()
 
 
-_COMPILER = _Compiler()
-atexit.register(_COMPILER.end)
+_TURN = _Turn()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_COMPILER.forget)
+    os.register_at_fork(after_in_child=_TURN.forget)
 
 
 @attrs.define(eq=False)
@@ -155,7 +121,8 @@ class Compilation:
     kernel: Kernel | None = None
     failure: str | None = None
     seconds: float = 0.0
-    _pid: int = 0
+    _process: int = 0
+    _compiler: int = 0
     _asked: int = 0
     _since: float = 0.0
 
@@ -167,29 +134,15 @@ class Compilation:
 
     def advance(self, start: bool = True) -> Kernel | None:
         """The kernel, if it is there by now; asks the compiler, if it may, where nobody has. Never waits."""
-        if self.kernel is not None or self.failure is not None:
-            return self.kernel
-        path = self.path
-        if path.exists():
-            self._load(path)
-        elif failure_of(path).exists() and self._asked:
-            self.failure = f"the compiler failed: {failure_of(path).read_text(encoding='utf-8')}"
-            failure_of(path).unlink(missing_ok=True)
-        elif start and self._may_ask():
-            self._ask(path)
+        turn = _TURN.lock
+        if self.kernel is None and self.failure is None and turn.acquire(blocking=False):
+            try:
+                self._look(start)
+            except (OSError, RuntimeError, ValueError, ImportError) as error:
+                self.failure = f"rules cannot be compiled: {error}"
+            finally:
+                turn.release()
         return self.kernel
-
-    def _may_ask(self) -> bool:
-        if not self._asked:
-            return True
-        if self._pid != os.getpid():
-            # A forked child waits for what its parent has asked for, and then asks itself.
-            return time.monotonic() - self._since > PATIENCE
-        if not _COMPILER.running and not self.path.exists():
-            if self._asked > 1:
-                self.failure = "the compiler ended without a word"
-            return self.failure is None  # it may have ended, idle, just as it was asked
-        return False
 
     def wait(self) -> Kernel | None:
         """The kernel, waited for."""
@@ -197,22 +150,48 @@ class Compilation:
             time.sleep(0.002)
         return self.kernel
 
+    def _look(self, start: bool) -> None:
+        path = self.path
+        if path.exists():
+            self._load(path)
+        elif failure_of(path).exists() and self._asked:
+            self.failure = f"the compiler failed: {failure_of(path).read_text(encoding='utf-8')}"
+            failure_of(path).unlink(missing_ok=True)
+        if start and self.kernel is None and self.failure is None and self._may_ask():
+            self._ask(path)
+
     def _load(self, path: Path) -> None:
         try:
+            if _why_not_private(path.stat()):
+                raise ValueError("others may have written it")
             digest, name, machine_code = path.read_bytes().split(b"\0", 2)
-            if hashlib.sha256(machine_code).hexdigest().encode() != digest:
+            if digest != checksum(path, name, machine_code):
                 raise ValueError("its checksum is wrong")
             self.kernel = load(name.decode(), machine_code, self.brief)
         except (ValueError, RuntimeError, OSError) as error:
-            path.unlink(missing_ok=True)  # damaged: made again
             if self._asked:
-                self.failure = f"the compiled kernel cannot be loaded: {error}"
-            else:
-                self._ask(path)
+                raise
+            try:
+                path.unlink()  # damaged: made again
+            except OSError:
+                raise OSError(f"the kernel in {path} is damaged ({error}) and cannot be removed") from error
+
+    def _may_ask(self) -> bool:
+        if not self._asked:
+            return True
+        if self._process != os.getpid():
+            # A forked child waits for what its parent has asked for, and then asks itself.
+            return not exists(self._compiler) or time.monotonic() - self._since > PATIENCE
+        if COMPILER.running or self.path.exists():
+            return False
+        if self._asked > 1:
+            self.failure = "the compiler ended without a word"
+        return self.failure is None  # it may have ended, idle, just as it was asked
 
     def _ask(self, path: Path) -> None:
-        self._since, self._pid, self._asked = time.monotonic(), os.getpid(), self._asked + 1
+        self._since, self._process, self._asked = time.monotonic(), os.getpid(), self._asked + 1
         failure_of(path).unlink(missing_ok=True)
         text = path.with_suffix(f".{os.getpid()}.txt")
         text.write_text(self.source, encoding="utf-8")
-        _COMPILER.request(text, path)
+        COMPILER.request(text, path)
+        self._compiler = COMPILER.number

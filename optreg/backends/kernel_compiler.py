@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -82,14 +81,20 @@ def _answer(source: Path, target: Path) -> None:
     temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         name, machine_code = compile_kernel(source.read_text(encoding="utf-8"))
-        digest = hashlib.sha256(machine_code).hexdigest()
-        temporary.write_bytes(b"\0".join([digest.encode(), name.encode(), machine_code]))
+        digest = checksum(target, name.encode(), machine_code)
+        temporary.touch(mode=0o600)
+        temporary.write_bytes(b"\0".join([digest, name.encode(), machine_code]))
         os.replace(temporary, target)
     except Exception as error:  # whatever it is, the process that trains must hear of it
         temporary.write_text(f"{type(error).__name__}: {error}".strip().splitlines()[0], encoding="utf-8")
         os.replace(temporary, failure_of(target))
     finally:
         source.unlink(missing_ok=True)
+
+
+def checksum(target: Path, name: bytes, machine_code: bytes) -> bytes:
+    """What a whole and right object file begins with; that of another kernel is not right."""
+    return hashlib.sha256(b"\0".join([target.stem.encode(), name, machine_code])).hexdigest().encode()
 
 
 def failure_of(target: Path) -> Path:
@@ -99,7 +104,6 @@ def failure_of(target: Path) -> Path:
 
 def main() -> None:
     """Answer requests, a line each with two paths, until there are no more or none has come for a while."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to everyone; the program decides
     waiting: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_read, args=(waiting,), daemon=True).start()
     while True:

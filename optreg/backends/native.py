@@ -6,10 +6,19 @@ import ctypes
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
+from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 Kernel: TypeAlias = Callable[[int, int, int], Any]
 """Takes the address of a frame, which is a table of addresses and numbers, and a range of what is to be done."""
+
+
+def numba_is_installed() -> bool:
+    """Whether the compiler can be started; it is not imported here."""
+    try:
+        return find_spec("numba") is not None and find_spec("llvmlite") is not None
+    except (ImportError, ValueError):  # something stands in its way
+        return False
 
 
 @cache

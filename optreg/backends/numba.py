@@ -11,7 +11,6 @@ import os
 import time
 import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import attrs
@@ -20,7 +19,7 @@ import numpy as np
 from optreg.backends.array_check import ONE_NUMBER, layout_is_known
 from optreg.backends.jobs import CHECK, Holding, Job, Member
 from optreg.backends.kernel_cache import Compilation
-from optreg.backends.native import Kernel
+from optreg.backends.native import Kernel, numba_is_installed
 from optreg.backends.numpy import NumpyBackend
 from optreg.backends.squares import can_sum, compilation, sums
 from optreg.backends.variants import Signature, SlotType, Variant, variant_of
@@ -64,9 +63,13 @@ class NumbaBackend:
     def __init__(self) -> None:
         self._numpy = NumpyBackend()
         self._warned: set[str] = set()
-        self._works = find_spec("numba") is not None and layout_is_known()
-        if not self._works:
+        self._works = numba_is_installed() and layout_is_known()
+        if not numba_is_installed():
             self._warn("Numba is not installed, so NumPy runs the rules: pip install 'optreg[fast]'")
+        elif not self._works:
+            self._warn(
+                "arrays lie in memory as optreg does not know it, in this build of Python, so NumPy runs the rules"
+            )
 
     def run(self, work: Work) -> Jobs | None:
         """Make a step. Returns what can make it again, if everything in it was compiled."""

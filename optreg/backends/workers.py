@@ -7,9 +7,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeAlias
 
-Task = Callable[[], Any]
+Task: TypeAlias = Callable[[], Any]
 
 
 def thread_count() -> int:
@@ -36,29 +36,21 @@ class Workers:
         """Run the tasks on up to ``threads`` threads, the calling one among them, and wait for the last.
 
         Raises:
-            Exception: the first that a task raised, after all have ended.
+            BaseException: the first that a task raised, or an interrupt, after all that had begun have ended.
         """
-        waiting = deque(tasks)
-        helpers = min(threads, len(waiting)) - 1
-        done: SimpleQueue[BaseException | None] = SimpleQueue()
+        _Round(tasks).run(self._queue, self._available(min(threads, len(tasks)) - 1))
 
-        def help_out() -> None:
-            done.put(_drain(waiting))
-
-        self._start(helpers)
-        for _ in range(helpers):
-            self._queue.put(help_out)
-        errors = [_drain(waiting), *(done.get() for _ in range(helpers))]
-        for error in errors:
-            if error is not None:
-                raise error
-
-    def _start(self, count: int) -> None:
+    def _available(self, wanted: int) -> int:
+        """How many of the threads that are wanted there are, started where they are missing."""
         with self._lock:
-            while self._started < count:
-                self._started += 1
-                name = f"optreg-{self._started}"
-                threading.Thread(target=_work, args=(self._queue,), name=name, daemon=True).start()
+            try:
+                while self._started < wanted:
+                    name = f"optreg-{self._started + 1}"
+                    threading.Thread(target=_work, args=(self._queue,), name=name, daemon=True).start()
+                    self._started += 1
+            except RuntimeError:  # the system has no more, or the interpreter is about to end: fewer will do
+                pass
+            return min(wanted, self._started)
 
 
 def _work(queue: SimpleQueue[Task]) -> None:
@@ -66,18 +58,51 @@ def _work(queue: SimpleQueue[Task]) -> None:
         queue.get()()
 
 
-def _drain(waiting: deque[Task]) -> BaseException | None:
-    try:
-        while waiting:
+class _Round:
+    """Tasks that some threads do together."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._waiting = deque(tasks)
+        self._errors: list[BaseException] = []
+        # Lists, because appending to one cannot be interrupted half-way.
+        self._begun: list[None] = []
+        self._ended: list[None] = []
+        self._signal: SimpleQueue[None] = SimpleQueue()
+
+    def run(self, helpers: SimpleQueue[Task], count: int) -> None:
+        calls = iter(range(count))
+        while True:
             try:
-                task = waiting.popleft()
-            except IndexError:  # another thread took the last
+                for _ in calls:
+                    helpers.put(self._help_out)
+                self._drain()
+                while len(self._ended) < len(self._begun):
+                    self._signal.get()
                 break
-            task()
-    except BaseException as error:
-        waiting.clear()
-        return error
-    return None
+            except BaseException as error:
+                # An interrupt. The arrays must outlive the threads that work on them, so these are waited for.
+                self._waiting.clear()
+                self._errors.insert(0, error)
+        if self._errors:
+            raise self._errors[0]
+
+    def _help_out(self) -> None:
+        self._begun.append(None)
+        self._drain()
+        self._ended.append(None)
+        self._signal.put(None)
+
+    def _drain(self) -> None:
+        try:
+            while True:
+                try:
+                    task = self._waiting.popleft()
+                except IndexError:
+                    return
+                task()
+        except BaseException as error:
+            self._waiting.clear()
+            self._errors.append(error)
 
 
 WORKERS = Workers()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from optreg.backends.kernel_cache import directory
+from optreg.backends.kernel_cache import found_directory
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -12,6 +12,6 @@ def compiled_at_once(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPTREG_CACHE_DIR", str(tmp_path_factory.mktemp("kernels")))
         patch.setenv("OPTREG_COMPILE", "now")
-        directory.cache_clear()
+        found_directory.cache_clear()
         yield
-    directory.cache_clear()
+    found_directory.cache_clear()
