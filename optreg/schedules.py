@@ -33,12 +33,17 @@ def _finite(instance: object, attribute: attrs.Attribute[Any], value: float) -> 
         )
 
 
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy become Python's, which a configuration can hold."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
 def _steps() -> Any:
-    return attrs.field(validator=_at_least_one)
+    return attrs.field(converter=_plain, validator=_at_least_one)
 
 
-def _number(default: Any = attrs.NOTHING) -> Any:
-    return attrs.field(default=default, validator=_finite)
+def _number(default: Any = attrs.NOTHING, *bounds: Any) -> Any:
+    return attrs.field(default=default, converter=_plain, validator=[_finite, *bounds])
 
 
 SCHEDULES: dict[str, type[Schedule]] = {}
@@ -149,7 +154,7 @@ class Cosine(Schedule):
 
 
 def _value(value: Any) -> Any:
-    return schedule_from_config(value) if isinstance(value, Mapping) else value
+    return schedule_from_config(value) if isinstance(value, Mapping) else _plain(value)
 
 
 def _finite_unless_schedule(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -196,9 +201,9 @@ class OneCycle(Schedule):
     name: ClassVar[str] = "one_cycle"
     peak: float = _number()
     steps: int = _steps()
-    warmup: float = attrs.field(default=0.3, validator=[_finite, attrs.validators.ge(0), attrs.validators.le(1)])
-    divisor: float = attrs.field(default=25.0, validator=[_finite, attrs.validators.gt(0)])
-    final_divisor: float = attrs.field(default=1e4, validator=[_finite, attrs.validators.gt(0)])
+    warmup: float = _number(0.3, attrs.validators.ge(0), attrs.validators.le(1))
+    divisor: float = _number(25.0, attrs.validators.gt(0))
+    final_divisor: float = _number(1e4, attrs.validators.gt(0))
 
     def __call__(self, t: int) -> float:
         start = self.peak / self.divisor

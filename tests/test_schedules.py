@@ -226,6 +226,15 @@ def test_a_schedule_that_cannot_be_is_refused(config, error, said):
         optreg.create("sgd", lr=config)
 
 
+def test_numbers_of_numpy_are_taken_as_pythons():
+    schedule = optreg.schedules.LinearWarmup(np.int64(2), np.float32(0.5))
+    assert schedule == optreg.schedules.LinearWarmup(2, 0.5)
+    assert optreg.schedules.Cosine(np.array(1.0), np.int32(4), np.float16(0)) == optreg.schedules.Cosine(1.0, 4, 0.0)
+    assert type(schedule.config()["steps"]) is int
+    with pytest.raises(HyperparameterError, match="steps must be a whole number of steps"):
+        optreg.schedules.Cosine(1.0, np.float64(4.5))
+
+
 def test_a_schedule_of_ones_own_says_what_it_lacks():
     with pytest.raises(NotImplementedError, match=r"must say its value in __call__\(self, t\)"):
         Schedule()(1)
