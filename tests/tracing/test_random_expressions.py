@@ -39,7 +39,8 @@ def possible(line, names):
             exec(line, {"np": np}, names)
     except (TypeError, ValueError):  # no such loop, a result that cannot be cast or has axes, a number that is no array
         return False
-    return np.asarray(names["made"]).dtype.name in ("bool", "int64", "float32", "float64")
+    of_bits = "bitwise" in line or "invert" in line  # which are traced for True and False only
+    return np.asarray(names["made"]).dtype.name in (("bool",) if of_bits else ("bool", "int64", "float32", "float64"))
 
 
 class _Self:
