@@ -54,7 +54,8 @@ def assert_same(schedule, rates):
 
 
 def test_every_schedule_has_an_example_here():
-    assert EXAMPLES.keys() == SCHEDULES.keys()
+    # Others are known as soon as their modules are imported, as some other tests do.
+    assert EXAMPLES.keys() == {name for name, each in SCHEDULES.items() if each.__module__ == Schedule.__module__}
 
 
 # Beside PyTorch
