@@ -116,10 +116,11 @@ class Counting(optreg.GradientMethod):
         self.strict = False
 
     def init_state(self, param, state):
-        state["m"] = np.zeros_like(param.data)
+        state.update(m=np.zeros_like(param.data), steps=0)
 
     def update_one(self, param, state):
         self.updates += 1
+        state["steps"] += 1
         self.factors += self.updates
         state["m"] += param.grad
         param.data -= self.lr / self.factors[0] * state["m"]

@@ -211,6 +211,17 @@ def test_a_late_parameter_of_a_refused_file_gets_its_state_at_the_next_update(pa
     assert optimizer._states["/late"]["start"].tolist() == [5, 5]
 
 
+def test_a_refused_file_leaves_a_new_optimizer_as_new_as_it_was(path):
+    saved = make(hooks=[Averaging()])
+    saved._states["/l1/b"]["m"] = np.zeros(7)
+    optreg.save(path, saved)
+    new = make(hooks=[Averaging()])
+    before = contents(new)
+    with pytest.raises(ValueError, match=r"/l1/b: m has the shape \(7,\)"):
+        optreg.load(path, new)
+    assert contents(new) == before
+
+
 def test_values_that_the_bounds_of_today_forbid_are_named(path):
     optimizer = make()
     object.__setattr__(optimizer, "lr", -1.0)

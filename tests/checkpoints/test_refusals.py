@@ -83,10 +83,23 @@ def test_an_extra_state_that_is_refused_leaves_everything_as_it_was(tmp_path):
     assert contents(loading) == before
 
 
+class Recording(Counting):
+    """A state that is no array before the third step."""
+
+    def init_state(self, param, state):
+        super().init_state(param, state)
+        state["third"] = None
+
+    def update_one(self, param, state):
+        super().update_one(param, state)
+        if state["steps"] == 3:
+            state["third"] = param.grad.copy()
+
+
 def test_an_own_serialize_that_fails_half_way_leaves_everything_as_it_was(tmp_path):
-    saved = run(Counting(0.2).setup(new_parameters()), 4)
+    saved = run(Recording(0.2).setup(new_parameters()), 4)
     optreg.save(tmp_path / "a.npz", saved)
-    loading = run(Counting(0.1).setup(new_parameters()), 2)
+    loading = run(Recording(0.1).setup(new_parameters()), 2)
     loading.updates = 2
     loading.strict = True
     before = contents(loading)

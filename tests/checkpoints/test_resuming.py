@@ -156,45 +156,6 @@ def test_hyperparameters_changed_by_hand_are_saved(tmp_path):
     assert_same(run(resumed, 3), run(unbroken, 3))
 
 
-@pytest.mark.parametrize("here", [{}, {"momentum": 0.5}, {"centered": True}, {"momentum": 0.5, "centered": True}])
-@pytest.mark.parametrize("there", [{}, {"momentum": 0.9}, {"centered": True}])
-def test_the_hyperparameters_of_the_file_say_which_slots_there_are(there, here, tmp_path):
-    unbroken = run(optreg.create("rmsprop", **there).setup(new_parameters()), 3)
-    optreg.save(tmp_path / "a.npz", unbroken)
-    resumed = run(optreg.create("rmsprop", **here).setup(copied(unbroken.target.arrays)), 1)
-    resumed.target.arrays.update(copied(unbroken.target.arrays))
-    optreg.load(tmp_path / "a.npz", resumed)
-    assert_same(run(resumed, 3), run(unbroken, 3))
-
-
-@pytest.mark.parametrize("here", [0.0, 0.9])
-def test_a_slot_that_the_hyperparameters_of_the_file_ask_for_must_be_in_it(here, tmp_path):
-    optreg.save(tmp_path / "a.npz", run(optreg.create("rmsprop", momentum=0.9).setup(new_parameters()), 2))
-    with np.load(tmp_path / "a.npz") as file:
-        np.savez(tmp_path / "b.npz", **{name: file[name] for name in file if name != "l1/b/buf"})
-    loading = run(optreg.create("rmsprop", momentum=here).setup(new_parameters()), 1)
-    before = contents(loading)
-    with pytest.raises(KeyError, match="does not fit this optimizer: /l1/b: buf is missing; nothing was loaded"):
-        optreg.load(tmp_path / "b.npz", loading)
-    assert contents(loading) == before
-
-
-def test_a_slot_that_is_no_longer_used_does_no_harm(tmp_path):
-    unbroken = run(optreg.create("rmsprop", momentum=0.9).setup(new_parameters()), 2)
-    unbroken.momentum = 0.0
-    optreg.save(tmp_path / "a.npz", run(unbroken, 2))
-    resumed = optreg.create("rmsprop").setup(copied(unbroken.target.arrays))
-    optreg.load(tmp_path / "a.npz", resumed)
-    assert_same(run(resumed, 3), run(unbroken, 3))
-
-
-def test_options_that_give_parameters_different_slots_resume(tmp_path):
-    def make():
-        return optreg.create("rmsprop", options={"*/W": {"momentum": 0.9}, "*/b": {"centered": True}})
-
-    assert_resumes(make, tmp_path / "a.npz", before=3, after=3)
-
-
 def test_a_parameter_added_during_the_run_resumes(tmp_path):
     unbroken = run(optreg.create("adam").setup(new_parameters()), 2)
     unbroken.target.arrays["late"] = np.ones(3)

@@ -226,6 +226,17 @@ def test_what_was_serialized_is_a_checkpoint_that_can_be_loaded(tmp_path):
     assert list(loaded._hooks) == ["weight_decay"]
 
 
+def test_a_file_of_another_precision_that_is_not_optregs_is_converted(tmp_path):
+    arrays = {
+        name: value if value.dtype.kind == "i" else value.astype("float64")
+        for name, value in serialized(a_run()).items()
+    }
+    np.savez(tmp_path / "a.npz", **arrays)
+    loaded = a_run(steps=1)
+    optreg.load(tmp_path / "a.npz", loaded)
+    assert contents(loaded._states) == contents(a_run()._states)
+
+
 def test_what_was_serialized_of_something_else_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", **serialized(a_run("sgd")))
     optimizer = a_run("adam")

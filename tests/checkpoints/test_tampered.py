@@ -189,6 +189,11 @@ def test_counts_that_count_nothing_are_refused(name, value):
     assert_refused(f"{name} is .*, which counts nothing", text, **{name: value})
 
 
+@pytest.mark.parametrize("value", [True, 1.0, "1", None, [1], -1, {"__scalar__": ""}])
+def test_counts_that_are_written_as_something_else_are_refused(value):
+    assert_refused("which counts nothing|is damaged", changed("values", "epoch", to=value))
+
+
 @pytest.mark.parametrize("name", ["t", "epoch"])
 def test_counts_that_are_missing_are_a_key_error(name):
     text = metadata()
