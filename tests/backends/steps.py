@@ -36,6 +36,32 @@ def everything(optimizer: Any) -> Bits:
     return found
 
 
+def arrays(optimizer: Any) -> dict[str, np.ndarray[Any, Any]]:
+    """Copies of the arrays whose bits :func:`everything` gives."""
+    found: dict[str, Any] = {}
+    for name, parameter in optimizer.target.namedparams():
+        found |= {f"{name} data": parameter.data, f"{name} grad": parameter.grad}
+    for owner, states in {"optimizer": optimizer._states, **optimizer._hook_states}.items():
+        for name, state in states.items():
+            found |= {f"{name} {owner} {key}": value for key, value in state.items()}
+    return {name: np.array(value) for name, value in found.items()}
+
+
+def assert_close(expected: dict[str, Any], found: dict[str, Any], steps: int) -> None:
+    """Compare the arrays of two runs of rules with sums, which backends add up in different orders.
+
+    NumPy sums pairwise, in the precision of the array, and norms by the BLAS; kernels sum in float64, one element after
+    another. Each step may so differ by a few units in the last place, and the steps' differences add up: the tolerance
+    is 16·steps·eps, of the largest number in the array and at least of 1.
+    """
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape), name
+        scale = max(1.0, float(np.nanmax(np.abs(array), initial=0.0, where=np.isfinite(array))))
+        tolerance = 16 * steps * float(np.finfo(array.dtype).eps) * scale
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=tolerance, err_msg=name)
+
+
 def gradient(data: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, Any]:
     """A new gradient in the layout of ``data``, with exact zeros of both signs."""
     values = np.asarray(rng.normal(size=data.shape))
