@@ -11,15 +11,21 @@ from optreg.optimizers.adan import Adan
 from optreg.optimizers.ademamix import AdEMAMix
 from optreg.optimizers.adopt import ADOPT
 from optreg.optimizers.grams import Grams
+from optreg.optimizers.lamb import LAMB, LARS
 from optreg.optimizers.laprop import LaProp
 from optreg.optimizers.msvag import MSVAG
+from optreg.optimizers.novograd import NovoGrad
 from optreg.optimizers.sign import Lion, SignSGD, Signum
+from optreg.optimizers.stable_adamw import StableAdamW
 from optreg.optimizers.yogi import Yogi
 from optreg.schedules import Exponential
 
 METHODS = [SignSGD, Signum, Lion, AdaBelief, AdaBound, Yogi, Adan, AdEMAMix, ADOPT, LaProp, Grams, MSVAG]
+LAYERWISE = [LARS, LAMB, NovoGrad, StableAdamW]
+"""A long array and its pieces have other norms, so they go other ways."""
 
-every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+every_elementwise_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+every_method = pytest.mark.parametrize("method", METHODS + LAYERWISE, ids=lambda method: method.__name__)
 
 
 def _gradients(count, steps):
@@ -31,7 +37,7 @@ def _gradients(count, steps):
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
 def test_without_a_gradient_from_the_first_step_nothing_moves(method, dtype):
     w = np.ones(5, dtype)
-    optimizer = method().setup({"w": w})
+    optimizer = method(**({"weight_decay": 0.0} if method in LAYERWISE else {})).setup({"w": w})
     for _ in range(3):
         optimizer.apply_gradients({"w": np.zeros(5, dtype)})
     # Yogi's averages begin at 1e-6, in optax as well.
@@ -41,7 +47,7 @@ def test_without_a_gradient_from_the_first_step_nothing_moves(method, dtype):
     assert (w.real < 1).all()
 
 
-@every_method
+@every_elementwise_method
 def test_a_long_array_goes_the_way_of_its_pieces(method):
     """Longer than a block of the backend, so that what is one number a tensor is seen by several of them."""
     count, steps = 50_000, 4
