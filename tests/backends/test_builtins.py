@@ -34,13 +34,31 @@ def _hooks(kind: str) -> list[Any]:
         "weight decay and lasso": [optreg.WeightDecay(0.05), optreg.Lasso(0.02)],
         "averaging": [Averaging(0.1)],
         "scheduled decay": [optreg.WeightDecay(Exponential(initial=0.1, factor=0.9))],
+        "all of them": [
+            optreg.WeightDecay(Exponential(initial=0.1, factor=0.9)),
+            optreg.Lasso(0.02),
+            optreg.GradientHardClipping(-0.9, 1.1),
+            Averaging(0.1),
+        ],
     }
     return kinds[kind]
 
 
 KINDS = [
-    "none", "weight decay", "lasso", "hard clipping", "weight decay and lasso", "averaging", "scheduled decay",
-]  # fmt: skip
+    "none",
+    "all of them",
+    *(
+        pytest.param(kind, marks=pytest.mark.exhaustive)
+        for kind in [
+            "weight decay",
+            "lasso",
+            "hard clipping",
+            "weight decay and lasso",
+            "averaging",
+            "scheduled decay",
+        ]  # fmt: skip
+    ),
+]
 REDUCING = ["lars", "lamb", "novograd", "stable_adamw"]
 """They need norms or means of whole tensors, which backends sum in different orders."""
 NAMES = [name for name in optreg.names() if "/" not in name and getattr(optreg.get(name), "elementwise", False)]

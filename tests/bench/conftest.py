@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from optreg.backends.kernel_cache import directory
+from optreg.backends.kernel_cache import found_directory
 
 
 @pytest.fixture(scope="package", autouse=True)
 def own_kernels(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPTREG_CACHE_DIR", str(tmp_path_factory.mktemp("kernels")))
-        directory.cache_clear()
+        found_directory.cache_clear()
         yield
-    directory.cache_clear()
+    found_directory.cache_clear()
