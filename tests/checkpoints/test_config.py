@@ -201,6 +201,15 @@ def test_what_other_packages_registered_is_written_by_its_full_name():
     assert_runs_alike(again(optimizer), optimizer)
 
 
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("number", [np.float32(0.5), np.float64(0.5), np.int64(3), np.bool_(True)])
+def test_numbers_of_numpy_become_plain_ones(number):
+    config = optreg.create("acme/mine", table=[number]).config()
+    assert config["table"] == [number]
+    assert type(config["table"][0]) in (float, int, bool)
+    json.dumps(config)
+
+
 # What cannot be written down
 
 
