@@ -43,12 +43,20 @@ class CompilerProcess:
         line = json.dumps([str(text), str(target)]) + "\n"
         self._asked.append(text)
         if self._process is None or not self.running:
+            self._let_go()
             self._process = _started()
         try:
             _send(self._process, line)
         except BrokenPipeError:  # it has ended, idle, at this very moment
+            self._let_go()
             self._process = _started()
             _send(self._process, line)
+
+    def _let_go(self) -> None:
+        """Close the pipe to a process that has ended."""
+        if self._process is not None:
+            self._process.communicate()
+            self._process = None
 
     def end(self) -> None:
         """A program does not wait for kernels that it will not use any more."""
