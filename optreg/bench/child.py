@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
-import os
 import sys
 import time
 import tracemalloc
@@ -92,7 +91,6 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     case = Case(question["case"]["name"], tuple(map(tuple, question["case"]["shapes"])))
     job = Job(**{**question["job"], "variant": Variant(**question["job"]["variant"])})
     started, numbers = contender(question["contender"], job), Numbers.of(case, job.dtype)
-    os.environ["OPTREG_NUM_THREADS"] = str(job.threads)
     started.start(numbers.values)
     return (memory if question["measure"] == "memory" else first_step)(started, numbers)
 

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from optreg.errors import ConfigError
 
-SETTINGS = ("OPTREG_COMPILE", "OPTREG_NUM_THREADS")
+
+def threads_of(threads: int) -> dict[str, str]:
+    """The environment in which optreg, and PyTorch when it is imported, take so many threads."""
+    return {"OPTREG_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
 
 
 def processors() -> int:
@@ -31,11 +34,12 @@ def conditions(threads: int) -> Iterator[None]:
     XLA has no setting for its threads; it takes as many as the process has processors when it is first used, so where
     the system can do that, the process is kept to ``threads`` processors.
     """
-    before = {name: os.environ.get(name) for name in SETTINGS}
+    settings = {**threads_of(threads), "OPTREG_COMPILE": "now"}
+    before = {name: os.environ.get(name) for name in settings}
     mask = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     torch = sys.modules.get("torch")
     torch_threads = torch.get_num_threads() if torch is not None else 0
-    os.environ.update(OPTREG_COMPILE="now", OPTREG_NUM_THREADS=str(threads))
+    os.environ.update(settings)
     if mask is not None and threads < len(mask):
         os.sched_setaffinity(0, sorted(mask)[:threads])
     try:
@@ -43,7 +47,7 @@ def conditions(threads: int) -> Iterator[None]:
     finally:
         if mask is not None:
             os.sched_setaffinity(0, mask)
-        if torch is not None:
+        if torch is not None and torch.get_num_threads() != torch_threads:
             torch.set_num_threads(torch_threads)
         for name, value in before.items():
             if value is None:

@@ -15,6 +15,7 @@ import attrs
 from optreg.bench.benchmark import Settings
 from optreg.bench.cases import Case, Variant
 from optreg.bench.child import ask
+from optreg.bench.conditions import threads_of
 from optreg.bench.lineup import Lineup
 from optreg.bench.rounds import Middle
 from optreg.errors import OptregError
@@ -60,7 +61,8 @@ def extra_memory(
     for case, variant, members in plan:
         for name in members.but_the_limit:
             question = ask("memory", name, case, settings.job(variant))
-            found.append(Extra(case, variant, name, **_answer(question, {"OPTREG_COMPILE": "now"})))
+            answer = _answer(question, {**threads_of(settings.threads), "OPTREG_COMPILE": "now"})
+            found.append(Extra(case, variant, name, **answer))
             progress(f"{case.name}, {variant.name}: {name}")
     return found
 
@@ -78,7 +80,8 @@ def first_steps(
             for name, turns in seconds.items():
                 question = ask("first step", name, case, settings.job(variant))
                 with TemporaryDirectory(prefix="optreg-bench-") as empty:
-                    environment = {"OPTREG_CACHE_DIR": empty, "CUPY_CACHE_DIR": empty, "OPTREG_COMPILE": ""}
+                    environment = {**threads_of(settings.threads), "OPTREG_CACHE_DIR": empty, "CUPY_CACHE_DIR": empty}
+                    environment["OPTREG_COMPILE"] = ""
                     if name in members.backends:
                         environment["OPTREG_BACKEND"] = name  # rather than imported before the clock runs
                     turns.append(_answer(question, environment)["seconds"])

@@ -9,7 +9,7 @@ import attrs
 
 from optreg.bench.benchmark import Section, Settings, benchmark, check_memory
 from optreg.bench.cases import CASES, QUICK, VARIANTS, Case, Variant, quick
-from optreg.bench.conditions import check_threads, processors
+from optreg.bench.conditions import check_threads, conditions, processors
 from optreg.bench.devices import CPU, check_device
 from optreg.bench.lineup import NONE, Lineup, lineup
 from optreg.bench.machine import facts
@@ -98,12 +98,12 @@ def questions(
         check_memory(case, settings)
     if what == FIRST_STEP and not peers:
         peers = (NONE,)
-    plan = []
-    for position, (case, variant) in enumerate(
-        (case, each) for case in chosen for each in _variants(what, variants, quick)
-    ):
-        members = lineup(settings.job(variant), backends, peers, named_must_work=position == 0)
-        plan.append((case, variant, without_xla(members, case) if what == SCALING else members))
+    pairs = [(case, variant) for case in chosen for variant in _variants(what, variants, quick)]
+    plan: list[tuple[Case, Variant, Lineup]] = []
+    with conditions(settings.threads):  # in which PyTorch is imported
+        for case, variant in pairs:
+            members = lineup(settings.job(variant), backends, peers, named_must_work=not plan)
+            plan.append((case, variant, without_xla(members, case) if what == SCALING else members))
     return Questions(what, settings, tuple(plan))
 
 

@@ -101,7 +101,10 @@ class Torch:
 
     def start(self, values: Sequence[Array]) -> None:
         self._torch = torch = import_module("torch")
-        torch.set_num_threads(self._job.threads)
+        # Not without need: after the call, even the smallest operations wait for all threads, and for seconds together
+        # where these do not get a processor at once.
+        if torch.get_num_threads() != self._job.threads:
+            torch.set_num_threads(self._job.threads)
         package, table = _home(self.name)
         cls, arguments = table[self._job.optimizer]
         made = getattr(import_module(package), cls)

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import optreg
+from optreg.bench.conditions import processors
 from optreg.bench.lineup import PEERS
 from optreg.cli.bench import bench
 
@@ -34,7 +35,7 @@ def strict(text):
 
 
 def test_a_case_prints_a_table_and_writes_a_record_and_a_picture(call, tmp_path):
-    called = call("--case", "few", "--rounds", 2, "--threads", 1, "--json", "out.json", "--plot", "out.png")
+    called = call("--case", "few", "--rounds", 2, "--json", "out.json", "--plot", "out.png")
     assert called.exit_code == 0, called.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "out.png"]
     for words in ("few: 4 tensors, 220 parameters", "÷ limit", "÷ numpy", "GB/s", "quartiles", "wrote out.json"):
@@ -42,7 +43,13 @@ def test_a_case_prints_a_table_and_writes_a_record_and_a_picture(call, tmp_path)
     record = strict((tmp_path / "out.json").read_text())
     assert record["machine"]["cpu"]
     assert record["machine"]["versions"]["numpy"] == np.__version__
-    assert record["settings"] == {"optimizer": "adamw", "dtype": "float32", "threads": 1, "rounds": 2, "device": "cpu"}
+    assert record["settings"] == {
+        "optimizer": "adamw",
+        "dtype": "float32",
+        "threads": processors(),
+        "rounds": 2,
+        "device": "cpu",
+    }
     variants = [section["variant"] for section in record["sections"]]
     assert variants == ["plain", "decay", "clipping", "decay + clipping"]
     for section in record["sections"]:

@@ -7,7 +7,7 @@ import pytest
 
 from optreg.bench import optax_peer, torch_peers
 from optreg.bench.cases import CASES, VARIANTS, Case, Numbers, Variant
-from optreg.bench.conditions import conditions
+from optreg.bench.conditions import conditions, processors
 from optreg.bench.contender import Job, arrays_moved
 from optreg.bench.devices import check_device
 from optreg.bench.limit import Limit
@@ -15,6 +15,7 @@ from optreg.bench.lineup import PEERS, contender, lineup
 from optreg.errors import ConfigError
 
 MODEL = Case("model", ((3, 4), (4,), (), (7, 2, 2), (70_000,)))
+THREADS = processors()
 SOME = Variant("some", decay=0.02, threshold=0.5)
 
 
@@ -47,7 +48,7 @@ def installed(job):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=lambda variant: variant.name)
 def test_all_contenders_come_to_the_same_parameters(variant, dtype):
-    job = Job("adamw", variant, dtype, threads=1)
+    job = Job("adamw", variant, dtype, threads=THREADS)
     names = installed(job)
     reference = "torch-single" if "torch-single" in names else "numpy"
     expected, start = walked(reference, job), Numbers.of(MODEL, dtype).values
@@ -70,7 +71,7 @@ PAIRS = [(peer, each) for peer, table in TABLES.items() for each in table if (pe
 def test_a_peer_that_is_said_to_have_a_method_walks_the_path_of_optreg(peer, optimizer):
     assert set(TABLES) == set(PEERS)
     for variant in (VARIANTS["plain"], SOME):
-        job = Job(optimizer, variant, "float64", threads=1)
+        job = Job(optimizer, variant, "float64", threads=THREADS)
         members = lineup(job)
         if peer not in members.peers:
             assert "is not installed" in members.left_out[peer] or "has no weight decay" in members.left_out[peer]
@@ -82,12 +83,12 @@ def test_a_peer_that_is_said_to_have_a_method_walks_the_path_of_optreg(peer, opt
 
 @pytest.mark.parametrize("variant", ["decay", "clipping"])
 def test_decay_and_clipping_change_what_is_done(variant):
-    plain, other = (walked("numpy", Job("adamw", VARIANTS[each], "float64", 1)) for each in ("plain", variant))
+    plain, other = (walked("numpy", Job("adamw", VARIANTS[each], "float64", THREADS)) for each in ("plain", variant))
     assert not any(np.array_equal(*pair) for pair in zip(plain, other, strict=True))
 
 
 def test_gradients_are_new_arrays_at_each_step():
-    job, numbers = Job("adamw", VARIANTS["plain"], "float32", 1), Numbers.of(MODEL, "float32")
+    job, numbers = Job("adamw", VARIANTS["plain"], "float32", THREADS), Numbers.of(MODEL, "float32")
     made = contender("numpy", job)
     made.start(numbers.values)
     seen = []
@@ -151,8 +152,8 @@ def test_all_contenders_on_a_gpu_come_to_the_parameters_of_the_processor(variant
         check_device("cuda")
     except ConfigError as error:
         pytest.skip(str(error))
-    job = Job("adamw", variant, "float32", threads=1, device="cuda")
-    expected, start = walked("numpy", Job("adamw", variant, "float32", 1)), Numbers.of(MODEL, "float32").values
+    job = Job("adamw", variant, "float32", threads=THREADS, device="cuda")
+    expected, start = walked("numpy", Job("adamw", variant, "float32", THREADS)), Numbers.of(MODEL, "float32").values
     names = lineup(job).but_the_limit
     assert "cupy" in names
     for name in names:
