@@ -22,21 +22,14 @@ WRITEABLE = 0x400
 ADDRESSES, GROUPS, SCALARS, NUMBERS, CHUNKS, RESULTS = range(6)
 """The places in a frame of what kernels read. A frame is a table of addresses and numbers, all of them int64."""
 
-LISTS, WIDTH, COLUMNS, DTYPES, NEEDS, SHAPES, AXES, LAYOUTS, ARRAY, WRITTEN, FRESH, MASK, MISFIT = range(6, 19)
+LISTS, WIDTH, COLUMNS, DTYPES, NEEDS, SHAPES, AXES, LAYOUTS, ARRAY = range(6, 15)
+WRITTEN, OWNERS, LOWEST, HIGHEST, MASK = range(15, 20)
+CHANGES_GRADIENTS, FRESH, ROOTS, ENDS, FRESH_MASK, MISFIT = range(20, 26)
 """The places of what only ``check`` reads."""
-FRAME = 19
+FRAME = 26
 
 ONE_NUMBER = {"float32": 1, "float64": 2, "int64": 3}
 """How ``needs`` says that an array is one number for the whole tensor, by its dtype."""
-
-_FIND = """\
-{indent}spot = ((address * -7046029254386353131) >> 40) & mask
-{indent}while {table}[spot] != 0 and {table}[spot] != address:
-{indent}    spot = (spot + 1) & mask
-{indent}if {table}[spot] == address:
-{indent}    frame[{MISFIT}] = tensor
-{indent}    return 0
-"""
 
 _CHECK = """\
 def check(frame_, first, last):
@@ -49,17 +42,24 @@ def check(frame_, first, last):
     shapes = int64_at(frame[{SHAPES}])
     layouts = int64_at(frame[{LAYOUTS}])
     written = int64_at(frame[{WRITTEN}])
+    owners = int64_at(frame[{OWNERS}])
+    lowest = int64_at(frame[{LOWEST}])
+    highest = int64_at(frame[{HIGHEST}])
     fresh = int64_at(frame[{FRESH}])
+    roots = int64_at(frame[{ROOTS}])
+    ends = int64_at(frame[{ENDS}])
     width = frame[{WIDTH}]
     columns = frame[{COLUMNS}]
     axes = frame[{AXES}]
     ndarray = frame[{ARRAY}]
     mask = frame[{MASK}]
-    changes_gradients = frame[{FRESH}] != 0
-    frame[{MISFIT}] = -1
+    fresh_mask = frame[{FRESH_MASK}]
+    changes_gradients = frame[{CHANGES_GRADIENTS}]
+    frame[{MISFIT}] = 0
     if changes_gradients:
-        for spot in range(mask + 1):
-            fresh[spot] = 0
+        for place in range(fresh_mask + 1):
+            fresh[place] = 0
+            roots[place] = 0
     for turn in range(width):
         array = 1 if turn == width - 1 else (0 if turn == 0 else turn + 1)
         objects = int64_at(int64_at(lists[array])[3])
@@ -67,20 +67,22 @@ def check(frame_, first, last):
         number = needs[2 * array + 1]
         for tensor in range(first, last):
             words = int64_at(objects[tensor])
-            flags = int32_at(objects[tensor] + 64)[0]
-            known = words[1] == ndarray and (
-                words[7] == dtypes[2 * array] or int64_at(words[7])[3] == dtypes[2 * array + 1]
-            )
-            if not known or flags & flags_needed != flags_needed:
-                frame[{MISFIT}] = tensor
+            if words[1] != ndarray:
+                frame[{MISFIT}] = 1
                 return 0
-            shape = tensor * (axes + 1)
+            flags = int32_at(objects[tensor] + 64)[0]
+            same_dtype = words[7] == dtypes[3 * array] or int64_at(words[7])[3] == dtypes[3 * array + 1]
+            if not same_dtype or flags & flags_needed != flags_needed:
+                frame[{MISFIT}] = 1
+                return 0
             address = words[2]
-            place = tensor * width + array
+            known = tensor * width + array
+            shape = tensor * (axes + 1)
             dimensions = int32_at(objects[tensor] + 24)[0]
+            elements = 1
             if number:
                 if dimensions != 0:
-                    frame[{MISFIT}] = tensor
+                    frame[{MISFIT}] = 1
                     return 0
                 if number == 1:
                     numbers[tensor * columns + array] = np.float64(float32_at(address)[0])
@@ -89,57 +91,90 @@ def check(frame_, first, last):
                 else:
                     numbers[tensor * columns + array] = np.float64(int64_at(address)[0])
             else:
-                if dimensions != shapes[shape]:
-                    frame[{MISFIT}] = tensor
-                    return 0
                 lengths = int64_at(words[4])
-                elements = 1
+                if dimensions != shapes[shape]:
+                    frame[{MISFIT}] = 1
+                    return 0
                 for axis in range(dimensions):
                     elements *= lengths[axis]
                     if lengths[axis] != shapes[shape + 1 + axis]:
-                        frame[{MISFIT}] = tensor
+                        frame[{MISFIT}] = 1
                         return 0
                 layouts[tensor] = (3 if turn == 0 else layouts[tensor]) & flags
                 if layouts[tensor] == 0:
-                    frame[{MISFIT}] = tensor
+                    frame[{MISFIT}] = 1
                     return 0
-                if elements == 0:
-                    addresses[place] = address
-                    continue
+            if elements == 0 or addresses[known] == address and array != 1:
+                addresses[known] = address
+                continue
+            end = address + elements * dtypes[3 * array + 2]
+            root = words[6] if words[6] != 0 else objects[tensor]
             if array == 1:
-{find_gradient}\
+{find_written}\
+                if written[spot] != 0:
+                    frame[{MISFIT}] = 1
+                    return 0
+{find_owner}\
+                if owners[spot] != 0 and address < highest[spot] and end > lowest[spot]:
+                    frame[{MISFIT}] = 1
+                    return 0
                 if changes_gradients:
 {find_fresh}\
+                    if fresh[spot] != 0:
+                        frame[{MISFIT}] = 1
+                        return 0
                     fresh[spot] = address
-                addresses[place] = address
-            elif addresses[place] != address:
-                if addresses[place] != 0:
-                    frame[{MISFIT}] = tensor
-                    return 0
+{find_root}\
+                    if roots[spot] != 0 and address < ends[spot]:
+                        frame[{MISFIT}] = 1
+                        return 0
+                    roots[spot] = root
+                    ends[spot] = end
+            else:
 {find_written}\
+                if addresses[known] != 0 or written[spot] != 0:
+                    frame[{MISFIT}] = 1
+                    return 0
                 written[spot] = address
-                addresses[place] = address
+{find_owner}\
+                if owners[spot] == 0:
+                    owners[spot] = root
+                    lowest[spot] = address
+                    highest[spot] = end
+                lowest[spot] = min(lowest[spot], address)
+                highest[spot] = max(highest[spot], end)
+            addresses[known] = address
     return 0
 """
 
+_FIND = """\
+{indent}spot = ((({key} >> 4) * -7046029254386353131) >> 40) & {mask}
+{indent}while {table}[spot] != 0 and {table}[spot] != {key}:
+{indent}    spot = (spot + 1) & {mask}
+"""
 
-_PLACES = {
-    "ADDRESSES": ADDRESSES, "NUMBERS": NUMBERS, "LISTS": LISTS, "WIDTH": WIDTH, "COLUMNS": COLUMNS, "DTYPES": DTYPES,
-    "NEEDS": NEEDS, "SHAPES": SHAPES, "AXES": AXES, "LAYOUTS": LAYOUTS, "ARRAY": ARRAY, "WRITTEN": WRITTEN,
-    "FRESH": FRESH, "MASK": MASK, "MISFIT": MISFIT,
-}  # fmt: skip
 
-CHECK_SOURCE = _CHECK.format(
-    find_gradient=_FIND.format(indent=" " * 16, table="written", **_PLACES),
-    find_fresh=_FIND.format(indent=" " * 20, table="fresh", **_PLACES),
-    find_written=_FIND.format(indent=" " * 16, table="written", **_PLACES),
-    **_PLACES,
-)
+def _source() -> str:
+    places = {name: place for name, place in globals().items() if name.isupper() and isinstance(place, int)}
+    return _CHECK.format(
+        find_written=_FIND.format(indent=" " * 16, table="written", key="address", mask="mask"),
+        find_owner=_FIND.format(indent=" " * 16, table="owners", key="root", mask="mask"),
+        find_fresh=_FIND.format(indent=" " * 20, table="fresh", key="address", mask="fresh_mask"),
+        find_root=_FIND.format(indent=" " * 20, table="roots", key="root", mask="fresh_mask"),
+        **places,
+    )
+
+
+CHECK_SOURCE = _source()
 """``check`` fills the addresses and numbers of tensors from the lists that hold their arrays, list by list.
 
-``frame[MISFIT]`` is -1 then, or a tensor with an array that is not as expected: of another class, dtype, shape or
-layout, not at the place where it was (but for gradients, which lie anywhere), or at the place of another array that the
-kernel changes, for which there are two hash tables.
+``frame[MISFIT]`` is 1 if an array is not as expected: of another class, dtype, shape or layout, not at the place where
+it was (but for gradients, which lie anywhere), or with memory that the kernel changes through another array as well.
+
+Two arrays that begin at the same place are seen in hash tables of addresses. Others can share memory only if they are
+views of the same object, their root. A gradient may not lie between the lowest and the highest address of what is
+written below its own root; gradients that are changed must come in the order of their memory below each root. Where
+that is not so, the step is planned, and every pair is looked at.
 """
 
 

@@ -71,7 +71,7 @@ class Job:
         data, dtypes = gathered[0], [arrays[0].dtype for arrays in gathered]
         axes = max(array.ndim for array in data)
         changed = {position for position, _ in rule.stores}
-        slots = 1 << (2 * count * width).bit_length()
+        places = 1 << (2 * count * width).bit_length()
         row = {group: place for place, group in enumerate(self.groups)}
         kinds = [at.ONE_NUMBER[each.dtype.name] if each.single else 0 for each in rule.inputs]
         flags = [at.ALIGNED | (at.WRITEABLE if position in changed else 0) for position in range(width)]
@@ -82,18 +82,21 @@ class Job:
         self._numbers = self._table(at.NUMBERS, np.zeros((count, numbers_width(rule))))
         self._table(at.ADDRESSES, np.zeros((count, width), np.int64))
         self._table(at.GROUPS, np.array([row[member.group] for member in members], np.int64))
-        self._table(at.DTYPES, np.array([[id(each), at.dtype_word(each)] for each in dtypes], np.int64))
+        self._table(at.DTYPES, np.array([[id(d), at.dtype_word(d), d.itemsize] for d in dtypes], np.int64))
         self._table(at.NEEDS, np.array([flags, kinds], np.int64).T.copy())
         self._table(
             at.SHAPES,
             np.array([[array.ndim, *array.shape, *[0] * (axes - array.ndim)] for array in data], np.int64),
         )
         self._table(at.LAYOUTS, np.zeros(count, np.int64))
-        self._table(at.WRITTEN, np.zeros(slots, np.int64))
-        if 1 in changed:
-            self._table(at.FRESH, np.zeros(slots, np.int64))
+        for table in (at.WRITTEN, at.OWNERS, at.LOWEST, at.HIGHEST):
+            self._table(table, np.zeros(places, np.int64))
+        fresh_places = 1 << (2 * count).bit_length() if 1 in changed else 1
+        for table in (at.FRESH, at.ROOTS, at.ENDS):
+            self._table(table, np.zeros(fresh_places, np.int64))
+        self._frame[at.CHANGES_GRADIENTS], self._frame[at.FRESH_MASK] = 1 in changed, fresh_places - 1
         self._frame[at.WIDTH], self._frame[at.COLUMNS] = width, numbers_width(rule)
-        self._frame[at.AXES], self._frame[at.MASK] = axes, slots - 1
+        self._frame[at.AXES], self._frame[at.MASK] = axes, places - 1
         self._frame[at.ARRAY] = id(np.ndarray)
         pairs = 2 if data[0].dtype.kind == "c" else 1
         self._chunks = chunks_of(tuple(array.size * pairs for array in data))
@@ -116,7 +119,7 @@ class Job:
         for place, arrays in enumerate(gathered):
             lists[place] = id(arrays)
         self._check(self._frame_address, 0, self._count)
-        if self._frame[at.MISFIT] >= 0:
+        if self._frame[at.MISFIT]:
             return False
         self._gathered = gathered  # alive until the kernel has run
         return True

@@ -56,7 +56,7 @@ KINDS = [
             "weight decay and lasso",
             "averaging",
             "scheduled decay",
-        ]  # fmt: skip
+        ]
     ),
 ]
 REDUCING = ["lars", "lamb", "novograd", "stable_adamw"]
