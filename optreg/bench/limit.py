@@ -13,20 +13,17 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
+from optreg.backends.chunks import Chunks
 from optreg.backends.kernel_cache import Compilation
+from optreg.backends.native import Kernel
 from optreg.backends.workers import WORKERS
 from optreg.bench.cases import Array
 from optreg.bench.contender import Job, arrays_moved
 from optreg.bench.devices import device_named
 
-CHUNK = 65_536
-"""Elements that a thread works on at a time."""
-ALONE = 262_144
-"""Elements that one thread streams sooner than it could wake another."""
 IN_CACHE = 16_384
 """Elements that NumPy adds at a time, so that they are read from memory once."""
 
@@ -69,53 +66,33 @@ class Limit:
         self.compiled = False
 
     def start(self, values: Sequence[Array]) -> None:
-        kernel = None
-        if find_spec("numba") is not None:
-            kernel = Compilation(source(self._width, self._job.dtype)).wait()
+        kernel = Compilation(source(self._width, self._job.dtype)).wait() if find_spec("numba") is not None else None
         self.compiled = kernel is not None
-        if kernel is None:
+        if not self.compiled:
             warnings.warn("streamed by NumPy, as Numba is not there to compile the loop", RuntimeWarning, stacklevel=2)
-        self._values = values if self.compiled else [np.concatenate([value.reshape(-1) for value in values])]
+            values = [_flat(values)]
         # Written once each, so that no page is touched first while the clock runs.
-        self._arrays = [[np.full_like(value, number) for number in range(self._width)] for value in self._values]
-        self._tasks = self._compiled_tasks(kernel) if kernel is not None else self._numpy_tasks()
+        self._arrays = [[np.full_like(value, number) for number in range(self._width)] for value in values]
+        self._stream = self._by_numpy if kernel is None else self._by(kernel)
 
-    def _compiled_tasks(self, kernel: Callable[..., Any]) -> list[Callable[[], Any]]:
-        sizes = [value.size for value in self._values]
+    def _by(self, kernel: Kernel) -> Callable[[], None]:
+        chunks = Chunks(tuple(row[0].size for row in self._arrays))
         self._addresses = np.array([[array.ctypes.data for array in row] for row in self._arrays], np.int64)
-        self._chunks = np.array(
-            [
-                (tensor, begin, min(begin + CHUNK, size))
-                for tensor, size in enumerate(sizes)
-                for begin in range(0, size, CHUNK)
-            ],
-            np.int64,
-        )
-        self._frame = np.array([self._addresses.ctypes.data, self._chunks.ctypes.data], np.int64)
-        run = partial(kernel, self._frame.ctypes.data)
-        count = len(self._chunks)
-        return [partial(run, low, high) for low, high in self._parts(sum(sizes), count)]
+        self._frame = np.array([self._addresses.ctypes.data, chunks.address], np.int64)
+        return partial(chunks.run, kernel, self._frame.ctypes.data)
 
-    def _parts(self, elements: int, count: int) -> list[tuple[int, int]]:
-        """Where each task of the threads begins and ends."""
-        parts = 1 if elements <= ALONE or self._job.threads == 1 else min(count, 8 * self._job.threads)
-        return list(pairwise(np.linspace(0, count, parts + 1).astype(int).tolist()))
-
-    def _numpy_tasks(self) -> list[Callable[[], Any]]:
+    def _by_numpy(self) -> None:
         ((gradient, *changed),) = self._arrays
-        return [partial(_add, gradient, changed, *part) for part in self._parts(gradient.size, gradient.size)]
+        bounds = [*range(0, gradient.size, IN_CACHE * 64), gradient.size]
+        WORKERS.run([partial(_add, gradient, changed, *part) for part in pairwise(bounds)], self._job.threads)
 
     def renew_gradients(self, gradients: Sequence[Array]) -> None:
         """Write the gradients anew, in place: as a bound on what can be reached, the loop has fixed addresses."""
-        flat = gradients if self.compiled else [np.concatenate([each.reshape(-1) for each in gradients])]
-        for arrays, gradient in zip(self._arrays, flat, strict=True):
+        for arrays, gradient in zip(self._arrays, gradients if self.compiled else [_flat(gradients)], strict=True):
             np.copyto(arrays[0], gradient)
 
     def step(self) -> None:
-        if len(self._tasks) == 1:
-            self._tasks[0]()
-        else:
-            WORKERS.run(self._tasks, self._job.threads)
+        self._stream()
 
     def drop_gradients(self) -> None:
         """They stay."""
@@ -126,6 +103,10 @@ class Limit:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         yield
+
+
+def _flat(arrays: Sequence[Array]) -> Array:
+    return np.concatenate([array.reshape(-1) for array in arrays])
 
 
 class DeviceLimit:
@@ -151,7 +132,7 @@ class DeviceLimit:
         self._arrays = [cupy.full(elements, number, values[0].dtype) for number in range(self._width)]
 
     def renew_gradients(self, gradients: Sequence[Array]) -> None:
-        self._arrays[0].set(np.concatenate([each.reshape(-1) for each in gradients]))
+        self._arrays[0].set(_flat(gradients))
         self._device.wait()
 
     def step(self) -> None:

@@ -104,14 +104,15 @@ def test_gradients_are_new_arrays_at_each_step():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", sorted({1, THREADS}))
 def test_the_limit_goes_over_every_element_of_every_array_once(optimizer, threads, dtype):
     case = Case("several", ((300_000,), (5,), (0,), (65_536,), (65_537, 3)))
     numbers = Numbers.of(case, dtype)
     limit = Limit(Job(optimizer, VARIANTS["plain"], dtype, threads))
-    limit.start(numbers.values)
-    limit.renew_gradients(numbers.gradients)
-    limit.step()
+    with conditions(threads):
+        limit.start(numbers.values)
+        limit.renew_gradients(numbers.gradients)
+        limit.step()
     assert len(limit._arrays[0]) == {"sgd": 2, "adamw": 4}[optimizer]
     assert limit.compiled == (find_spec("numba") is not None)
     for tensor, gradient in enumerate(numbers.gradients):
