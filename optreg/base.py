@@ -46,8 +46,14 @@ class Optimizer(Copied):
     def __new__(cls, *args: Any, **kwds: Any) -> Any:  # noqa: ARG004 (they are for __init__)
         # Not in __init__: a subclass need not call it, and classes written for Chainer do not.
         self = super().__new__(cls)
-        self._hooks = {}
-        self._options = Options(self, {})
+        try:
+            self._hooks = {}
+            self._options = Options(self, {})
+        except AttributeError as error:  # of attrs.frozen and of frozen dataclasses
+            raise TypeError(
+                f"{cls.__name__} is frozen, but an optimizer counts its steps and keeps hooks; "
+                f"declare it with attrs.define(eq=False)"
+            ) from error
         return self
 
     def __getattr__(self, name: str) -> Any:

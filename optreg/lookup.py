@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import reduce
@@ -242,13 +242,24 @@ def _unknown(kind: str, namespace: str, short: str, plugin: Plugin | None = None
     if elsewhere:
         what += f" {', '.join(f'{offer.shown_name!r} is offered by {offer.plugin.origin}' for offer in elsewhere)}"
         return what + "; ask for it by that name."
-    what += suggestions(short, everything) + _other_kinds(kind, namespace, short)
+    alike = suggestions(short, everything) + _other_kinds(kind, namespace, short)
+    what += alike or _all_of(everything)
     broken = sum(not plugin.usable and plugin.status != "disabled" for plugin in discovery().every())
-    if broken:
+    if broken and namespace == BUILTIN:
         what += (
             f" ({broken} installed {'package' if broken == 1 else 'packages'} could not be asked; see `optreg doctor`.)"
         )
     return what
+
+
+def _all_of(everything: Sequence[Offer]) -> str:
+    """What there is to choose from, or where to look where that is much."""
+    names = [offer.shown_name for offer in everything]
+    if not names:
+        return ""
+    return (
+        f" There are: {', '.join(names)}." if len(names) <= 12 else f" `optreg list` shows the {len(names)} there are."
+    )
 
 
 def _other_kinds(kind: str, namespace: str, short: str) -> str:
@@ -261,7 +272,8 @@ def _other_kinds(kind: str, namespace: str, short: str) -> str:
     ]
     articles = {"optimizer": "an"}
     named = [f"{articles.get(each, 'a')} {each}" for each in kinds]
-    return f" That name is {' and '.join(named)}." if named else ""
+    how = " Hook sets are given to create(..., hooks=[...])." if kind == "hook" and "hook set" in kinds else ""
+    return f" That name is {' and '.join(named)}.{how}" if named else ""
 
 
 def suggestions(word: str, candidates: Iterable[Offer]) -> str:

@@ -92,6 +92,7 @@ def match_metadata(found: Match, optimizer: Any, metadata: Mapping[str, Any]) ->
             f"it is of format {metadata['format']} (optreg {metadata.get('version')}), and this optreg reads {FORMAT}"
         )
         return
+    _match_parameters(found, optimizer, metadata)
     if metadata["optimizer"] != name_of(optimizer):
         found.differ(f"it is of {metadata['optimizer']}, and this is {name_of(optimizer)}")
         return
@@ -100,7 +101,6 @@ def match_metadata(found: Match, optimizer: Any, metadata: Mapping[str, Any]) ->
     if ours != theirs:
         found.differ(f"its hooks are {_listed(theirs)}, and here they are {_listed(ours)}")
         return
-    _match_parameters(found, optimizer, metadata)
     for what, owner, saved in _owners(optimizer, metadata):
         found.add(what, restored_values, owner, saved)
     found.add("options", _restored_options, optimizer, metadata["options"])

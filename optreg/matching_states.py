@@ -16,6 +16,7 @@ from optreg.dictionaries import DictionaryDeserializer
 from optreg.hook import prepare_hook_states
 from optreg.hyperparameters import holding
 from optreg.matching import Match
+from optreg.optimizer import GradientMethod
 from optreg.passes import groups_at
 from optreg.rule import has_rule, slots_of, used_slots
 from optreg.states import States, fill, misfits
@@ -90,6 +91,13 @@ def _slots(optimizer: Any, owner: Any, parameters: Sequence[tuple[str, Any]]) ->
     return found
 
 
+def _makes_states_late(owner: Any) -> bool:
+    """Whether a class without a rule may make its states in an update of its own, at the first step."""
+    methods = ("update", "update_one", "update_one_cpu", "update_one_gpu")
+    overrides = any(getattr(type(owner), method, None) is not getattr(GradientMethod, method) for method in methods)
+    return isinstance(owner, Optimizer) and overrides and not has_rule(owner)
+
+
 def _match_states_of(
     found: Match,
     kept: Kept,
@@ -101,6 +109,11 @@ def _match_states_of(
 ) -> set[str]:
     """Match the states of parameters that there are; returns the names of the entries that are theirs."""
     on_demand = slots_of(type(kept.owner).rule).on_demand if has_rule(kept.owner) else ()
+    late: dict[str, set[str]] = {}
+    if _makes_states_late(kept.owner):
+        for name in entries:
+            start, _, key = name.rpartition("/")
+            late.setdefault(f"{start}/", set()).add(key)
     used = set()
     for path, parameter in parameters.items():
         state = kept.states[path]
@@ -111,6 +124,7 @@ def _match_states_of(
                 new.pop(slot, None)
             elif slot not in new:
                 new[slot] = zero_state(parameter.data)
+        new = new or dict.fromkeys(late.get(start, ()))
         values = {key: entries[start + key] for key in new if start + key in entries}
         used |= {start + key for key in values}
         for misfit in misfits(new, values, exact=exact):

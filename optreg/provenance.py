@@ -98,7 +98,8 @@ def distribution_of(plugin: Plugin) -> tuple[str | None, str | None]:
 def plugins() -> list[PluginInfo]:
     """Every package that has names to offer, optreg first; of a broken one, what is wrong with it."""
     everything = list(lookup.discovery().every())
-    return [*_of_this_process(everything), *(info for plugin in everything for info in _of_claims(plugin))]
+    installed = [info for plugin in everything for info in _of_claims(plugin)]
+    return [*_of_this_process(everything), *sorted(installed, key=lambda info: str(info.namespace))]
 
 
 def _of_this_process(everything: list[Plugin]) -> Iterator[PluginInfo]:

@@ -154,7 +154,7 @@ class ArrayTarget:
 
     def __getitem__(self, path: str) -> Parameter:
         """The parameter at a path such as ``/l1/W``."""
-        wanted = "/" + path.strip("/")
+        wanted = "/" + str(path).strip("/")
         found = dict(self.paths())
         if wanted not in found:
             raise UnknownKeyError(

@@ -20,7 +20,7 @@ ORDER = """
     config_reader registering provenance registry
     overlaps targets gradients options encoding dictionaries
     rule tracing states snapshots checkpoint_files backends norms deprecated passes
-    hook repeat plan config checkpoints base matching matching_states optimizer serializers
+    hook repeat plan config checkpoints base optimizer matching matching_states serializers
     hooks optimizers testing compare bench cli __init__ __main__
 """.split()  # noqa: SIM905 (to be read in lines)
 """The modules and subpackages of optreg in the order of the data: each imports only what stands before it."""

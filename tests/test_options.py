@@ -171,3 +171,9 @@ def test_wrong_options_are_refused_in_create_and_on_assignment(options, error, s
     optimizer = optreg.create("sgd", options={"*/b": {"lr": 0.5}}).setup(parameters())
     with untouched(optimizer), pytest.raises(error, match=said):
         optimizer.options = options
+
+
+def test_a_pattern_may_leave_out_the_first_slash_of_a_path():
+    optimizer = optreg.create("sgd", lr=0.5, options={"l1/W": {"lr": 0.25}}).setup({"l1": {"W": np.ones(2)}})
+    optimizer.apply_gradients({"l1/W": np.ones(2)})
+    assert optimizer.target["l1/W"].data.tolist() == [0.75, 0.75]

@@ -266,3 +266,23 @@ def test_reallocate_cleared_grads_may_be_made_blank():
     np.testing.assert_array_equal(arrays["b"], [0, 0])
     np.testing.assert_array_equal(arrays["W"], 1)
     assert optimizer.target["/W"].grad is None
+
+
+def test_a_rule_that_returns_its_result_instead_of_changing_its_arrays_is_an_error():
+    class Returns(GradientMethod):
+        def rule(self, param, grad):
+            return param - 0.1 * grad
+
+    optimizer = Returns().setup({"w": np.ones(3)})
+    with pytest.raises(optreg.errors.OptregError, match=r"rule of Returns returns a value and changes none of its arr"):
+        optimizer.apply_gradients({"w": np.ones(3)})
+    assert optimizer.t == 0
+
+
+def test_a_frozen_class_is_told_why_it_cannot_be_an_optimizer():
+    @attrs.frozen
+    class Frozen(GradientMethod):
+        lr: float = 0.1
+
+    with pytest.raises(TypeError, match=r"Frozen is frozen, but an optimizer counts its steps"):
+        Frozen()

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import attrs
 import numpy as np
 
-from optreg.errors import UntraceableRuleError
+from optreg.errors import OptregError, UntraceableRuleError
 from optreg.rule import flags_of
 from optreg.tracing.functions import FUNCTIONS
 from optreg.tracing.nodes import Input, Load, Rule
@@ -135,7 +135,7 @@ def _run(owner: Any, inputs: Inputs, recording: Recording) -> Rule:
     try:
         with np.errstate(all="ignore"):
             stand_in = StandIn(owner, recording.journal)
-            type(owner).rule(stand_in, *(None if each is None else symbols[each.name] for each in inputs))
+            returned = type(owner).rule(stand_in, *(None if each is None else symbols[each.name] for each in inputs))
     except Exception as error:
         raise UntraceableRuleError(_explained(owner, error)) from error
     stores = [
@@ -143,6 +143,11 @@ def _run(owner: Any, inputs: Inputs, recording: Recording) -> Rule:
         for position, (each, load) in enumerate(zip(used, loads, strict=True))
         if symbols[each.name].value is not load
     ]
+    if returned is not None and not stores:
+        raise OptregError(
+            f"the rule of {type(owner).__name__} returns a value and changes none of its arrays, so it would do "
+            f"nothing; a rule changes its arrays in place, as in param -= self.lr * grad, and returns nothing"
+        )
     return Rule(tuple(used), tuple(recording.scalars), tuple(recording.journal.guards.items()), tuple(stores))
 
 

@@ -184,3 +184,25 @@ def test_the_fields_of_an_attrs_base_are_saved_beside_the_arguments_of_a_plain_s
     loaded = Wrapped(0.2).setup({"W": np.ones(2)})
     optreg.load(tmp_path / "a.npz", loaded)
     assert (loaded.lr, loaded.scale, loaded.beta1) == (saved.lr, 3.0, 0.25)
+
+
+class MakesStatesLate(optreg.GradientMethod):
+    """Momentum that makes its state at the first step, as many classes do."""
+
+    def update_one(self, param, state):
+        momentum = state.setdefault("m", np.zeros_like(param.data))
+        momentum += param.grad
+        param.data -= 0.1 * momentum
+
+
+def test_states_that_the_first_step_makes_are_loaded_before_it(tmp_path):
+    w = np.arange(3.0)
+    unbroken = MakesStatesLate().setup({"w": w})
+    unbroken.apply_gradients({"w": np.ones(3)})
+    optreg.save(tmp_path / "run.npz", unbroken)
+
+    resumed = MakesStatesLate().setup({"w": w.copy()})
+    optreg.load(tmp_path / "run.npz", resumed)
+    for optimizer in (unbroken, resumed):
+        optimizer.apply_gradients({"w": np.ones(3)})
+    assert resumed.target["/w"].data.tobytes() == w.tobytes()
