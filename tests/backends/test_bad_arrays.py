@@ -1,4 +1,4 @@
-"""Gradients and parameters that cannot be used, or that share memory: an error that changes nothing, or a right result."""
+"""Gradients and parameters that cannot be used, or that share memory: errors that change nothing, or right results."""
 
 from __future__ import annotations
 
