@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from optreg.backends.kernel_cache import found_directory
+from optreg.backends.native import numba_is_installed
+
+collect_ignore_glob = [] if numba_is_installed() else ["test_*.py"]
 
 
 @pytest.fixture(scope="package", autouse=True)
