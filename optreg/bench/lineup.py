@@ -78,7 +78,7 @@ def lineup(
         if missing:
             _leave_out(left_out, name, f"{' and '.join(missing)} is not installed", name in named)
         elif (name in ON_GPU and job.device == CPU) or (name in ON_HOST and job.device != CPU):
-            _leave_out(left_out, name, f"it does not work on arrays of the {job.device}", name in named)
+            _leave_out(left_out, name, f"it leaves arrays on {job.device} to others", name in named)
         else:
             usable.append(name)
     able = []

@@ -20,7 +20,7 @@ def notes(answers: Answers) -> Iterator[str]:
             if members.left_out.get(name) == reason
         ]
         everywhere = len(where) == len(answers.questions.plan)
-        yield f"left out: {name}, for {reason}" + ("" if everywhere else f" ({', '.join(where)})")
+        yield f"left out: {name}: {reason}" + ("" if everywhere else f" ({', '.join(where)})")
     said = set()
     for section in answers.sections:
         for name, reason in section.timings.failed.items():

@@ -28,7 +28,7 @@ def without_xla(lineup: Lineup, case: Case) -> Lineup:
     """Leave optax out where it would take minutes to begin."""
     if len(case.shapes) <= MOST_FOR_XLA or "optax" not in lineup.peers:
         return lineup
-    reason = f"XLA takes long to compile a function of more than {MOST_FOR_XLA} tensors"
+    reason = f"XLA is slow to compile functions of more than {MOST_FOR_XLA} tensors"
     peers = tuple(name for name in lineup.peers if name != "optax")
     return Lineup(lineup.backends, peers, {**lineup.left_out, "optax": reason})
 

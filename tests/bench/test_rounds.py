@@ -9,11 +9,16 @@ from functools import partial
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from optreg.bench.benchmark import Settings, TooLargeError, benchmark, check_memory
 from optreg.bench.cases import VARIANTS, Case, Numbers
 from optreg.bench.lineup import Lineup
+from optreg.bench.notes import notes
+from optreg.bench.numbers import digits
+from optreg.bench.questions import Questions, answers
 from optreg.bench.rounds import FEWEST, MOST, Middle, Timings, measure
+from optreg.bench.table import tables
 
 NUMBERS = Numbers.of(Case("two", ((2,), (3,))), "float32")
 
@@ -137,3 +142,26 @@ def test_sections_have_the_bytes_that_the_formula_moves():
     assert section.left_out == {"x": "why"}
     assert section.bandwidth("numpy") == section.bytes / section.timings.time("numpy").median
     assert json.dumps(section.timings.failed) == "{}"
+
+
+def test_a_contender_that_fails_stands_in_the_table_and_its_reason_below_it():
+    plan = ((Case("two", ((2,),)), VARIANTS["plain"], Lineup(("numpy", "nobody"), (), {})),)
+    asked = Questions("cases", Settings("adamw", "float32", 1, 1), plan)
+    given = answers(asked)
+    console = Console(width=100)
+    with console.capture() as captured:
+        for table in tables(given):
+            console.print(table)
+    rows = {line.split()[0]: line.split()[1:] for line in captured.get().splitlines() if line.strip()}
+    assert rows["nobody"] == ["failed"]
+    assert rows["limit"][3] == "1.00"
+    (reason,) = [note for note in notes(given) if note.startswith("nobody failed in two plain: UnknownNameError")]
+    assert "there is no built-in backend 'nobody'" in reason
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0.00"), (0.00123, "0.0012"), (0.123, "0.12"), (-1.5, "-1.50"), (12.34, "12.3"), (1234.5, "1,234")],
+)
+def test_numbers_have_two_or_three_digits(value, text):
+    assert digits(value) == text
