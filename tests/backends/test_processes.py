@@ -193,7 +193,12 @@ def test_the_compiler_ends_with_the_program_even_if_that_is_killed(tmp_path):
 # Interrupts
 
 
+LISTENS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""A process that was started in the background does not listen to interrupts by itself, nor do its children."""
+
+
 def test_an_interrupt_waits_for_the_threads_that_work():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     workers, ended, began = Workers(), [], threading.Event()
 
     def task() -> None:
@@ -205,8 +210,11 @@ def test_an_interrupt_waits_for_the_threads_that_work():
         time.sleep(0.2)
         ended.append(True)
 
-    with pytest.raises(KeyboardInterrupt):
-        workers.run([task, task], threads=2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            workers.run([task, task], threads=2)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert ended == [True]
     done: list[int] = []
     workers.run([lambda: done.append(1)] * 9, threads=3)
@@ -245,10 +253,10 @@ def test_a_program_that_is_interrupted_again_and_again_goes_on_well(cache):
 
 
 def test_a_program_stops_at_an_interrupt_while_it_waits_for_the_compiler(tmp_path):
-    process = start("print('here', flush=True)\nsteps(optimizer(), 1)", tmp_path)
+    process = start("print('here', flush=True)\nsteps(optimizer(), 1)", tmp_path, first=LISTENS)
     assert process.stdout is not None
     process.stdout.readline()
-    time.sleep(0.5)
+    time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode in (-signal.SIGINT, 130, 1)

@@ -15,8 +15,8 @@ HYPERPARAMETERS = {
     "adopt": [{"clip": False}],
     "asgd": [{"t0": 2.0}],
 }
-NORMS = {"lars", "lamb"}
-"""NumPy's norm is a dot product, whose sum has other bits than np.sum has, which the interpreter takes."""
+NORMS = {"lars", "lamb", "novograd", "stable_adamw"}
+"""The bits of a sum depend on where NumPy's temporary arrays happen to lie in memory."""
 CASES = [(name, {}) for name in optreg.names()] + [
     (name, values) for name, many in HYPERPARAMETERS.items() for values in many
 ]
