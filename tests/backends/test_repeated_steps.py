@@ -80,7 +80,7 @@ class FirstMoment(GradientMethod):
 @pytest.mark.parametrize(
     "changed",
     [0.5, 1, np.float64(0.3), np.float32(0.3), True, None, "0.1", 1j, np.array(0.25), np.ones(3), lambda t: 1 / t],
-    ids=repr,
+    ids=lambda changed: "schedule" if callable(changed) else repr(changed),
 )
 @pytest.mark.filterwarnings("ignore:.*cannot be compiled:RuntimeWarning")
 def test_a_hyperparameter_of_a_plain_class_may_become_anything(changed):
