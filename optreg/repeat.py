@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from itertools import chain
-from operator import is_
 from typing import Any
 
 from optreg.backends import current_backend
 from optreg.backends.work import Repeatable, Work
+from optreg.contents import Contents
 from optreg.hook import observes
 from optreg.hyperparameters import holding, signature, values_at
 from optreg.passes import groups_at, step_of
-from optreg.targets import ArrayTarget, named_parameters, nested
+from optreg.targets import ArrayTarget, named_parameters
 
 
 class Repeat:
@@ -41,14 +39,11 @@ class Repeat:
         self._target, self._plan = optimizer.target, optimizer._plan
         self._states, self._options = optimizer._states, optimizer._options
         self.after = optimizer._plan.after
-        self._names = vars(optimizer).keys() | {"_repeat"}
-        kept = [optimizer._hooks, optimizer._hook_states, optimizer._states, *optimizer._hook_states.values()]
-        self._is_array_target = type(optimizer.target) is ArrayTarget
-        if self._is_array_target:
-            nodes = [optimizer.target.arrays, *(child for _, _, child in nested(optimizer.target.arrays))]
-            kept += [node for node in nodes if hasattr(node, "values")]
-            self._lists = [(node, list(node)) for node in nodes if not hasattr(node, "values")]
-        self._contents = _Contents(kept)
+        self._names = [*(name for name in vars(optimizer) if name != "_repeat"), "_repeat"]
+        self._snapshot = optimizer.target.snapshot() if isinstance(optimizer.target, ArrayTarget) else None
+        self._contents = Contents(
+            [optimizer._hooks, optimizer._hook_states, optimizer._states, *optimizer._hook_states.values()]
+        )
 
     def __reduce__(self) -> Any:
         return type(None), ()  # a copy of an optimizer plans its steps itself
@@ -81,7 +76,7 @@ class Repeat:
             and optimizer._plan is self._plan
             and optimizer._states is self._states
             and optimizer._options is self._options
-            and vars(optimizer).keys() == self._names
+            and [*vars(optimizer)] == self._names
             and current_backend() is self._backend
             and self._has_same_rules()
             and self._contents.are_still()
@@ -93,8 +88,8 @@ class Repeat:
         return rules and all(getattr(owner, name, None) == value for owner, name, value in self._choices)
 
     def _has_same_parameters(self) -> bool:
-        if self._is_array_target:
-            return all(len(node) == len(held) and all(map(is_, node, held)) for node, held in self._lists)
+        if self._snapshot is not None:
+            return self._target.snapshot() is self._snapshot
         now = named_parameters(self._target)
         return len(now) == len(self._parameters) and all(
             a is b and name == known for (name, a), (known, b) in zip(now, self._parameters, strict=True)
@@ -117,30 +112,6 @@ _AS_IT_IS = nullcontext()
 
 def _as_it_is(number: int) -> AbstractContextManager[None]:  # noqa: ARG001 (there is one group)
     return _AS_IT_IS
-
-
-class _Contents:
-    """What mappings hold, to see later whether these are the same objects under the same keys."""
-
-    def __init__(self, mappings: Sequence[Any]) -> None:
-        self._mappings = mappings
-        self._lengths = list(map(len, mappings))
-        self._keys = list(chain.from_iterable(mappings))
-        self._values = list(chain.from_iterable(map(_values, mappings)))
-
-    def are_still(self) -> bool:
-        """Whether nothing was put in, taken out, replaced or renamed."""
-        mappings = self._mappings
-        return (
-            list(map(len, mappings)) == self._lengths
-            and list(chain.from_iterable(mappings)) == self._keys
-            and all(map(is_, chain.from_iterable(map(_values, mappings)), self._values))
-        )
-
-
-def _values(mapping: Any) -> Iterable[Any]:
-    values: Iterable[Any] = mapping.values()
-    return values
 
 
 def _choices_of(owner: Any) -> list[tuple[str, Any]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import attrs
 import numpy as np
 
 from optreg.arrays import Array, array_module, device_of, is_array
+from optreg.contents import Contents
 from optreg.errors import TargetError, UnknownKeyError, did_you_mean
 
 ACCEPTED = (
@@ -64,6 +66,8 @@ class Parameter:
 
 def children(node: Any) -> Iterable[tuple[Any, Any]] | None:
     """The children of a mapping or sequence with their keys; None for a leaf."""
+    if isinstance(node, np.ndarray):  # (asked first, because it is by far the most frequent)
+        return None
     if isinstance(node, Mapping):
         return node.items()
     if isinstance(node, Sequence) and not isinstance(node, (str, bytes)):
@@ -89,6 +93,23 @@ def nested(node: Any) -> Iterator[tuple[Any, Any, Any]]:
             yield from nested(child)
 
 
+@attrs.frozen(eq=False)
+class Snapshot:
+    """The parameters of a nested mapping at a moment.
+
+    Attributes:
+        paths: every path with its parameter; a shared array's paths lead to the parameter of the first.
+        named: every parameter once, with its path.
+        initialized: those of them that have an array.
+        contents: of the mapping and all that are in it.
+    """
+
+    paths: Sequence[tuple[str, Parameter]]
+    named: Sequence[tuple[str, Parameter]]
+    initialized: Sequence[tuple[str, Parameter]]
+    contents: Contents | None
+
+
 class ArrayTarget:
     """A nested mapping of arrays as a target. Arrays put into the mapping later are parameters from then on.
 
@@ -106,21 +127,35 @@ class ArrayTarget:
     def __init__(self, arrays: Mapping[str, Any] | Sequence[Any]) -> None:
         self.arrays = arrays
         self._parameters: dict[str, Parameter] = {}
+        self._snapshot: Snapshot | None = None
         for path, container, key, leaf in leaves(arrays):
             if container[key] is not leaf:
                 raise TargetError(
                     f"{type(container).__name__} gives a new array for {path} at each access, so updates in place "
                     f"would be lost; read the arrays into a dict, and give that"
                 )
-        for _ in self.namedparams():  # so that a wrong mapping is found out here
-            pass
+        self.snapshot()  # so that a wrong mapping is found out here
 
     def namedparams(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter once, with its path, in the order of the mapping."""
-        return ((name, parameter) for name, parameter in self.paths() if name == parameter.name)
+        return iter(self.snapshot().named)
 
     def paths(self) -> Iterator[tuple[str, Parameter]]:
         """Every path with its parameter; a shared array's paths lead to the parameter of the first."""
+        return iter(self.snapshot().paths)
+
+    def snapshot(self) -> Snapshot:
+        """What the mapping holds now: the same object for as long as that is the same."""
+        last = self._snapshot
+        if last is None or last.contents is None or not last.contents.are_still():
+            paths = list(self._read())
+            named = [(path, parameter) for path, parameter in paths if path == parameter.name]
+            initialized = [(path, parameter) for path, parameter in named if parameter.data is not None]
+            contents = Contents([self.arrays, *(child for _, _, child in nested(self.arrays))])
+            last = self._snapshot = Snapshot(paths, named, initialized, contents)
+        return last
+
+    def _read(self) -> Iterator[tuple[str, Parameter]]:
         first: dict[int, Parameter] = {}
         seen = set()
         for path, container, key, leaf in leaves(self.arrays):
@@ -136,7 +171,7 @@ class ArrayTarget:
 
     def params(self) -> Iterator[Parameter]:
         """Every parameter once."""
-        return (parameter for _, parameter in self.namedparams())
+        return iter([parameter for _, parameter in self.namedparams()])
 
     def cleargrads(self) -> None:
         """Set every gradient to None."""
@@ -166,7 +201,7 @@ class ArrayTarget:
         return (name for name, _ in self.namedparams())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self.namedparams())
+        return len(self.snapshot().named)
 
     def __repr__(self) -> str:
         return f"<ArrayTarget {', '.join(self) or 'without parameters'}>"
@@ -209,6 +244,8 @@ def all_parameters(target: Any) -> Iterable[tuple[str, Any]]:
 
 def named_parameters(target: Any) -> list[tuple[str, Any]]:
     """Every initialized parameter once, under its first path."""
+    if isinstance(target, ArrayTarget):
+        return list(target.snapshot().initialized)
     seen: set[int] = set()
     found = []
     for name, parameter in all_parameters(target):

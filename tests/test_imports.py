@@ -15,7 +15,7 @@ import optreg
 ROOT = Path(optreg.__file__).parent
 
 ORDER = """
-    errors arrays copying schedules hyperparameters
+    errors arrays contents copying schedules hyperparameters
     declarations hookspecs builtins entry_points offers namespaces discovery lookup
     config_reader registering provenance registry
     overlaps targets gradients options encoding dictionaries
