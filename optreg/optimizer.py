@@ -63,24 +63,33 @@ class GradientMethod(Optimizer):
         """
         self._require_target()
         loss = None if lossfun is None else self._evaluate(lossfun, args, kwds)
-        if self._repeat is not None:
-            if self._repeat.run(self):
-                self._run_stages(self._repeat.after, self.t)
-                return loss
-            del self._repeat
+        try:
+            repeated = self._repeat is not None and self._repeat.run(self)
+        except SkipStep:
+            self.t += 1
+            return loss
+        after = self._repeat.after if self._repeat is not None and repeated else self._make_planned_step()
+        if after:
+            self._run_stages(after, self.t)
+        return loss
+
+    def _make_planned_step(self) -> Sequence[Any]:
+        """Make a step but for what comes after its pass, which is returned."""
+        former, self._repeat = self._repeat, None
         plan = self._planned()
         self._check_parameters()
         self.reallocate_cleared_grads()
         fit_gradients(named_parameters(self.target))
         try:
-            fused = self._run_hooks_before(plan)
+            fused = self._run_hooks_before(plan, observed=former is not None and former.observed)
         except SkipStep:
             self.t += 1
-            return loss
+            return ()
         self.prepare()
         self._update_parameters(fused, plan.fused_after)
-        self._run_stages(plan.after, self.t)
-        return loss
+        if former is not None and self._repeat is not None:
+            self._repeat.join(former)
+        return plan.after
 
     def _evaluate(self, lossfun: Callable[..., Any], args: Any, kwds: Any) -> Any:
         if not callable(lossfun):
@@ -131,7 +140,7 @@ class GradientMethod(Optimizer):
             self._plan = plan_hooks(hooks)
         return self._plan
 
-    def _run_hooks_before(self, plan: Plan) -> tuple[Any, ...]:
+    def _run_hooks_before(self, plan: Plan, observed: bool) -> tuple[Any, ...]:
         """Run the hooks but those that share the pass of the optimizer's rule, which are returned."""
         if self._overrides("call_hooks"):
             self.call_hooks()
@@ -140,7 +149,8 @@ class GradientMethod(Optimizer):
         if self._overrides("prepare"):  # which comes after the hooks
             self._run_stages([plan.fused], self.t)
             return ()
-        self._observe(plan.fused)
+        if not observed:
+            self._observe(plan.fused)
         return plan.fused
 
     def _run_stages(self, stages: Sequence[Any], t: int) -> None:

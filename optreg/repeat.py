@@ -13,6 +13,9 @@ from optreg.hyperparameters import holding, signature, values_at
 from optreg.passes import groups_at, step_of
 from optreg.targets import ArrayTarget, named_parameters
 
+MOST = 4
+"""Forms of a step that are remembered."""
+
 
 class Repeat:
     """The pass of an optimizer's rule, made ready once, for the steps after.
@@ -23,9 +26,12 @@ class Repeat:
 
     Attributes:
         after: the stages that come after the pass.
+        observed: in the last call of :meth:`run`, the hook that observes has done so.
     """
 
     def __init__(self, work: Work, prepared: Repeatable) -> None:
+        self.observed = False
+        self._siblings = [self]
         self._optimizer = optimizer = work.optimizer
         self._prepared = prepared
         self._backend = current_backend()
@@ -36,10 +42,9 @@ class Repeat:
         self._rules = [(owner, type(owner).rule) for owner in owners]
         self._choices = [(owner, name, value) for owner in owners for name, value in _choices_of(owner)]
         self._plain = len(work.groups) == 1 and not any(map(_has_schedules, owners)) and not work.groups[0].values
-        self._target, self._plan = optimizer.target, optimizer._plan
+        self._target, self._plan, self.after = optimizer.target, optimizer._plan, optimizer._plan.after
         self._states, self._options = optimizer._states, optimizer._options
-        self.after = optimizer._plan.after
-        self._names = [*(name for name in vars(optimizer) if name != "_repeat"), "_repeat"]
+        self._names = list({**vars(optimizer), "_repeat": self})
         self._snapshot = optimizer.target.snapshot() if isinstance(optimizer.target, ArrayTarget) else None
         self._contents = Contents(
             [optimizer._hooks, optimizer._hook_states, optimizer._states, *optimizer._hook_states.values()]
@@ -48,11 +53,29 @@ class Repeat:
     def __reduce__(self) -> Any:
         return type(None), ()  # a copy of an optimizer plans its steps itself
 
+    def join(self, former: Repeat) -> None:
+        """Remember what was repeated before, for when it is right again: a rule may take its branches in turns."""
+        if former._is_still(self._optimizer):
+            self._siblings = former._siblings
+            self._siblings.append(self)
+            del self._siblings[:-MOST]
+
     def run(self, optimizer: Any) -> bool:
         """Make a step. False if it must be planned anew; then nothing was changed."""
+        self.observed = False
+        if self._step(optimizer, self):
+            return True
+        for sibling in self._siblings:
+            if sibling is not self and sibling._step(optimizer, self):
+                optimizer._repeat = sibling
+                return True
+        return False
+
+    def _step(self, optimizer: Any, asked: Repeat) -> bool:
         if not (self._is_still(optimizer) and self._prepared.fit()):
             return False
-        if self._observer is not None:
+        if self._observer is not None and not asked.observed:
+            asked.observed = True
             self._observer.observe(optimizer)
         t = optimizer.t
         ready = False

@@ -142,6 +142,10 @@ class Job:
         self._chunks.run(self._kernel, self._frame_address)
         self._gathered = []
 
+    def release(self) -> None:
+        """Hold the arrays no longer."""
+        self._gathered = []
+
     def _reduce(self, stage: Stage, compilation: Compilation) -> None:
         """Find out what a stage must know of each tensor, and put it into its columns of the numbers."""
         assert compilation.kernel is not None

@@ -39,11 +39,17 @@ class Jobs:
 
     def fit(self) -> bool:
         """Whether the arrays still have the shapes, dtypes and places that the tables say."""
-        return all(job.fits() for job in self._jobs)
+        return all(job.fits() for job in self._jobs) or self._released()
 
     def evaluate(self, holding: Holding) -> bool:
         """Evaluate the scalars of the step. False if a rule would take another branch than the one compiled."""
-        return all(job.evaluate(holding) for job in self._jobs)
+        return all(job.evaluate(holding) for job in self._jobs) or self._released()
+
+    def _released(self) -> bool:
+        """Hold the arrays no longer, for there will be no step with them."""
+        for job in self._jobs:
+            job.release()
+        return False
 
     def run(self) -> None:
         """Change the arrays."""

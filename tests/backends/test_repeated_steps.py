@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ import optreg
 from backends.changes_of_optimizers import Averaging
 from backends.changes_of_parameters import CHANGES, Change, new_tree
 from backends.steps import assert_same, both, everything, repeats, step
-from optreg import GradientMethod
-from optreg.errors import TargetError
+from optreg import GradientMethod, Hook
+from optreg.errors import SkipStep, TargetError
 from optreg.schedules import Exponential
 
 METHODS = ["sgd", "adamw", "nadam", "rmsprop", "radam"]
@@ -190,3 +191,64 @@ def test_a_copy_and_its_original_go_on_apart():
         return everything(optimizer) | {f"copy {key}": value for key, value in everything(other).items()}
 
     assert_same(*both(run))
+
+
+class Careful(Hook):
+    """Observes with a memory: the average of what it has seen; scales what is larger, and skips what is far larger."""
+
+    def __init__(self) -> None:
+        self.average = 1.0
+        self.rate = 1.0
+        self.seen: list[float] = []
+
+    def observe(self, opt: Any) -> None:
+        largest = max(float(np.abs(parameter.grad).max()) for parameter in opt.target.params())
+        self.seen.append(largest)
+        self.average = 0.75 * self.average + 0.25 * largest
+        self.rate = self.average / largest
+        if largest > 100:
+            raise SkipStep
+
+    def rule(self, param: Any, grad: Any) -> None:
+        if self.rate < 1:
+            grad *= self.rate
+
+
+def test_a_hook_that_observes_does_so_once_a_step_whichever_way_the_step_goes():
+    def run() -> Any:
+        hook = Careful()
+        optimizer = optreg.create("adamw", hooks=[hook, optreg.Lasso(0.01)]).setup({"w": np.linspace(0, 1, 3)})
+        for number, size in enumerate([1, 2, 0.5, 3, 2, 1, 1000, 5, 0.25, 0.25, 1000, 1, 4, 1]):
+            optimizer.target["w"].grad = np.full(3, size, "f8" if number != 9 else "f4")
+            optimizer.update()
+        return everything(optimizer), hook.seen, hook.average
+
+    (expected, seen, average), (found, found_seen, found_average) = both(run)
+    assert (found_seen, found_average) == (seen, average)
+    assert_same(expected, found)
+
+
+def test_a_rule_that_takes_its_branches_in_turns_is_planned_once_for_each():
+    with optreg.use_backend("numba"):
+        clipping = optreg.create_hook("gradient_clipping", threshold=1.0)
+        optimizer = optreg.create("adamw", hooks=[clipping]).setup({"w": np.linspace(0, 1, 3)})
+        repeats_of = {True: set(), False: set()}
+        for number in range(10):
+            small = number % 3 == 0
+            optimizer.target["w"].grad = np.full(3, 0.1 if small else 10.0)
+            optimizer.update()
+            repeats_of[small].add(id(optimizer._repeat))
+    assert len(repeats_of[True]) == len(repeats_of[False]) == 1
+    assert repeats_of[True] != repeats_of[False]
+
+
+def test_gradients_are_not_held_by_forms_of_the_step_that_were_not_taken():
+    with optreg.use_backend("numba"):
+        clipping = optreg.create_hook("gradient_clipping", threshold=1.0)
+        optimizer = optreg.create("adamw", hooks=[clipping]).setup({"w": np.linspace(0, 1, 3)})
+        for number in range(10):
+            gradient = np.full(3, 0.1 if number % 3 == 0 else 10.0)
+            optimizer.target["w"].grad = gradient
+            optimizer.update()
+            optimizer.target["w"].grad = None
+            assert sys.getrefcount(gradient) == 2
