@@ -88,7 +88,7 @@ def questions(
         TooLargeError: a case that does not fit in memory.
     """
     what = _only_one({SCALING: scaling, MEMORY: memory, FIRST_STEP: first_step})
-    rounds = (3 if quick else 11) if rounds is None else rounds
+    rounds = (3 if quick else 7) if rounds is None else rounds
     settings = Settings(optimizer, dtype, processors() if threads is None else threads, rounds, device)
     _check_settings(settings)
     if what == MEMORY and device != CPU:

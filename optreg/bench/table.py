@@ -97,7 +97,7 @@ def scaling_table(sections: Sequence[Section]) -> Any:
 
 def memory_table(extras: Sequence[Extra]) -> Any:
     """MiB by case and variant."""
-    made = _table("MiB that a step takes besides parameters, gradients and states", "process", "arrays")
+    made = _table("MiB of extra memory in a step", "process", "arrays")
     for (case, variant), members in groupby(extras, lambda each: (each.case, each.variant)):
         made.add_row(f"{case.name}, {variant.name}", style="bold")
         for each in members:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="plain, decay, clipping (by the global norm), or 'decay + clipping'; may be repeated. [default: all]",
 )
-@click.option("--rounds", type=int, help="Turns of each contender. [default: 11, with --quick 3]")
+@click.option("--rounds", type=int, help="Turns of each contender. [default: 7, with --quick 3]")
 @click.option("--backend", "backends", multiple=True, metavar="NAME", help="A backend, or a pattern. [default: all]")
 @click.option(
     "--peer",
