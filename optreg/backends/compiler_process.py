@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -50,7 +51,8 @@ class CompilerProcess:
         except BrokenPipeError:  # it has ended, idle, at this very moment
             self._let_go()
             self._process = _started()
-            _send(self._process, line)
+            with suppress(BrokenPipeError):  # one that ends at once will not be found running
+                _send(self._process, line)
 
     def _let_go(self) -> None:
         """Close the pipe to a process that has ended."""

@@ -15,7 +15,8 @@ import numpy as np
 
 from optreg.arrays import array_module, compute_dtype
 from optreg.backends.device_job import DeviceJob, layouts_of
-from optreg.backends.jobs import Holding, Member
+from optreg.backends.element_source import Element, element_source
+from optreg.backends.members import Jobs, members_of
 from optreg.backends.numpy import NumpyBackend
 from optreg.backends.variants import Signature, SlotType, Variant, variant_of
 from optreg.backends.work import Backend, Group, Repeatable, Tensor, Work
@@ -34,26 +35,6 @@ class Kind:
     signature: Signature
     dtypes: Dtypes
     device: int
-
-
-class DeviceJobs:
-    """Everything that a step does, ready to be done again on the arrays that the parameters then have."""
-
-    def __init__(self, jobs: Sequence[DeviceJob]) -> None:
-        self._jobs = jobs
-
-    def fit(self) -> bool:
-        """Whether the arrays still have the shapes, dtypes and places that the tables say."""
-        return all(job.fits() for job in self._jobs)
-
-    def evaluate(self, holding: Holding) -> bool:
-        """Evaluate the scalars of the step. False if a rule would take another branch than the one compiled."""
-        return all(job.evaluate(holding) for job in self._jobs)
-
-    def run(self) -> None:
-        """Change the arrays."""
-        for job in self._jobs:
-            job.run()
 
 
 class CupyBackend:
@@ -80,20 +61,20 @@ class CupyBackend:
                     left.extend(found)
                 else:
                     jobs.append(job)
-        made = DeviceJobs(jobs)
+        made = Jobs(jobs)
         made.run()
         if left:
-            self._as_written.run(_part(work, left))
+            self._as_written.run(work.only(left))
         if on_host:
-            self._host().run(_part(work, on_host))
+            self._host().run(work.only(on_host))
         lasting = not left and not on_host and all(job.variant.lasts for job in jobs)
         return made if jobs and lasting else None
 
     def _sorted(
         self, work: Work, left: list[tuple[int, Tensor]], on_host: list[tuple[int, Tensor]]
-    ) -> dict[tuple[Variant, Kind], list[tuple[int, Tensor]]]:
+    ) -> dict[tuple[Variant[Element], Kind], list[tuple[int, Tensor]]]:
         """The tensors that kernels can work on, by what they have in common; the others go to one of the two lists."""
-        found: dict[tuple[Variant, Kind], list[tuple[int, Tensor]]] = {}
+        found: dict[tuple[Variant[Element], Kind], list[tuple[int, Tensor]]] = {}
         for number, group in enumerate(work.groups):
             with work.held(group):
                 for tensor in group.tensors:
@@ -108,20 +89,22 @@ class CupyBackend:
                         found.setdefault((variant, kind), []).append((number, tensor))
         return found
 
-    def _variant(self, group: Group, signature: Signature) -> Variant | None:
+    def _variant(self, group: Group, signature: Signature) -> Variant[Element] | None:
         owners = [rule.owner for rule in group.rules]
         if any(getattr(owner, "elementwise", True) is False for owner in owners):
             return None
         try:
-            return variant_of(owners, [not rule.changes_gradients for rule in group.rules], signature)
+            return variant_of(owners, [not rule.changes_gradients for rule in group.rules], signature, element_source)
         except UntraceableRuleError as error:
             self._warn(f"{error}; CuPy runs it as it is written, or say elementwise = False")
             return None
 
-    def _job(self, variant: Variant, kind: Kind, found: Sequence[tuple[int, Tensor]], work: Work) -> DeviceJob | None:
+    def _job(
+        self, variant: Variant[Element], kind: Kind, found: Sequence[tuple[int, Tensor]], work: Work
+    ) -> DeviceJob | None:
         """What is to be run, if a kernel can be written and can work on the arrays."""
         owners = [rule.owner for rule in work.groups[found[0][0]].rules]
-        members = [_member(number, tensor, work) for number, tensor in found]
+        members = members_of(found, work)
         try:
             job = DeviceJob(variant, members, owners, kind.device, dict(kind.dtypes))
         except UntraceableRuleError as error:
@@ -174,22 +157,3 @@ def _kind(tensor: Tensor, group: Group) -> Kind | None:
     narrow = tuple((name, dtype) for name, dtype in stored.items() if dtype != compute_dtype(dtype))
     signature = Signature(param, gradient, tuple(slots), data.dtype.kind == "c")
     return Kind(signature, narrow, data.device.id)
-
-
-def _member(number: int, tensor: Tensor, work: Work) -> Member:
-    places = [
-        (state, name)
-        for rule, state in zip(work.groups[number].rules, tensor.states, strict=True)
-        for name in slots_of(type(rule.owner).rule).names
-        if state.get(name) is not None
-    ]
-    return Member(tensor.parameter, number, places)
-
-
-def _part(work: Work, tensors: Sequence[tuple[int, Tensor]]) -> Work:
-    """The work on some of the tensors."""
-    by_group: dict[int, list[Tensor]] = {}
-    for number, tensor in tensors:
-        by_group.setdefault(number, []).append(tensor)
-    groups = [attrs.evolve(work.groups[number], tensors=found) for number, found in by_group.items()]
-    return attrs.evolve(work, groups=groups)

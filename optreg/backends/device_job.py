@@ -12,7 +12,8 @@ import numpy as np
 
 from optreg.arrays import Array
 from optreg.backends.cuda_source import CHUNK, NAME, OPTIONS, SEND, THREADS, WORDS, cuda_source
-from optreg.backends.jobs import Holding, Member
+from optreg.backends.element_source import Element
+from optreg.backends.members import Holding, Member
 from optreg.backends.variants import Variant
 from optreg.errors import OptregError, UntraceableRuleError
 from optreg.tracing.chain import stored_as
@@ -82,7 +83,7 @@ class DeviceJob:
 
     def __init__(
         self,
-        variant: Variant,
+        variant: Variant[Element],
         members: Sequence[Member],
         owners: Sequence[Any],
         device: int,
@@ -201,6 +202,9 @@ class DeviceJob:
                 words[: used.size] = used.ravel()
                 arguments = *self._tables, np.int64(launch.first_chunk), np.int64(launch.first_row), by_value(words)
                 self._kernel((launch.chunks,), (THREADS,), arguments)
+
+    def release(self) -> None:
+        """Nothing to do: gradients are not held, only arrays that the optimizer holds, too."""
 
     def _send(self) -> None:
         flat = self._addresses.ravel()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 from array import array as table_of
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
+from functools import cache
 from operator import getitem, itemgetter
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 import numpy as np
@@ -16,27 +16,48 @@ from optreg.arrays import Array
 from optreg.backends import array_check as at
 from optreg.backends.chunks import chunks_of
 from optreg.backends.kernel_cache import Compilation
-from optreg.backends.kernel_source import Stage, numbers_width
+from optreg.backends.kernel_source import Stage, numbers_width, sources
+from optreg.backends.members import Holding, Member
 from optreg.backends.native import Kernel
 from optreg.backends.variants import Variant
 from optreg.targets import Parameter
+from optreg.tracing.nodes import Rule
 
 CHECK = Compilation(at.CHECK_SOURCE, brief=True)
 
-Holding: TypeAlias = Callable[[int], AbstractContextManager[None]]
-"""A context in which the optimizer has the hyperparameters of the group of that number."""
 
+@attrs.frozen(eq=False)
+class Kernels:
+    """What a rule is compiled to.
 
-@attrs.define(eq=False)
-class Member:
-    """A tensor of a job: the parameter, the number of its group, and the states that hold its slots.
-
-    ``slots`` are pairs of a state and a key, in the order of the joined rule's inputs after ``param`` and ``grad``.
+    Attributes:
+        run: changes the arrays.
+        stages: what has to be known of whole tensors before, with the compilations that find it out.
     """
 
-    parameter: Any
-    group: int
-    slots: Sequence[tuple[dict[str, Any], str]]
+    run: Compilation
+    stages: Sequence[tuple[Stage, Compilation]]
+
+    @property
+    def all(self) -> list[Compilation]:
+        """That which changes the arrays first."""
+        return [self.run, *(compilation for _, compilation in self.stages)]
+
+
+def kernels_of(rule: Rule) -> Kernels:
+    """The kernels of a rule, which other rules may share.
+
+    Raises:
+        UntraceableRuleError: it computes something that Numba cannot do as NumPy does.
+    """
+    texts = sources(rule)
+    return Kernels(_compilation(texts.run), [(stage, _compilation(stage.source)) for stage in texts.stages])
+
+
+@cache
+def _compilation(source: str) -> Compilation:
+    """One for each text: branches on scalars alone often lead to the same."""
+    return Compilation(source)
 
 
 class Job:
@@ -52,12 +73,14 @@ class Job:
         groups: those, by number, that have members.
     """
 
-    def __init__(self, variant: Variant, members: Sequence[Member], owners: Sequence[Any], check: Kernel) -> None:
+    def __init__(
+        self, variant: Variant[Kernels], members: Sequence[Member], owners: Sequence[Any], check: Kernel
+    ) -> None:
         self.variant = variant
         self.groups = sorted({member.group for member in members})
         self._owners = owners
         self._check = check
-        self._kernel = variant.compilation.kernel
+        self._kernel = variant.kernels.run.kernel
         self._sources = _Sources(members, len(variant.rule.inputs))
         self._gathered: list[list[Array]] = []
         self._frame = table_of("q", [0] * at.FRAME)
@@ -137,7 +160,7 @@ class Job:
     def run(self) -> None:
         """Run the kernels on the arrays that :meth:`fits` has seen, with the scalars of :meth:`evaluate`."""
         assert self._kernel is not None
-        for stage, compilation in self.variant.stages:
+        for stage, compilation in self.variant.kernels.stages:
             self._reduce(stage, compilation)
         self._chunks.run(self._kernel, self._frame_address)
         self._gathered = []

@@ -13,12 +13,12 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import attrs
 import numpy as np
 
 from optreg.backends.array_check import ONE_NUMBER, layout_is_known
-from optreg.backends.jobs import CHECK, Holding, Job, Member
+from optreg.backends.jobs import CHECK, Job, Kernels, kernels_of
 from optreg.backends.kernel_cache import Compilation
+from optreg.backends.members import Jobs, members_of
 from optreg.backends.native import Kernel, numba_is_installed
 from optreg.backends.numpy import NumpyBackend
 from optreg.backends.squares import can_sum, compilation, sums
@@ -29,32 +29,6 @@ from optreg.rule import slots_of
 
 WORTH_COMPILING = 1.0
 """Seconds that NumPy works before the compiler is started."""
-
-
-class Jobs:
-    """Everything that a step does, ready to be done again on the arrays that the parameters then have."""
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self._jobs = jobs
-
-    def fit(self) -> bool:
-        """Whether the arrays still have the shapes, dtypes and places that the tables say."""
-        return all(job.fits() for job in self._jobs) or self._released()
-
-    def evaluate(self, holding: Holding) -> bool:
-        """Evaluate the scalars of the step. False if a rule would take another branch than the one compiled."""
-        return all(job.evaluate(holding) for job in self._jobs) or self._released()
-
-    def _released(self) -> bool:
-        """Hold the arrays no longer, for there will be no step with them."""
-        for job in self._jobs:
-            job.release()
-        return False
-
-    def run(self) -> None:
-        """Change the arrays."""
-        for job in self._jobs:
-            job.run()
 
 
 class NumbaBackend:
@@ -79,8 +53,8 @@ class NumbaBackend:
 
     def run(self, work: Work) -> Jobs | None:
         """Make a step. Returns what can make it again, if everything in it was compiled."""
-        sorted_out: dict[Variant, list[tuple[int, Tensor]]] = {}
-        left: list[tuple[Variant | None, int, Tensor]] = []
+        sorted_out: dict[Variant[Kernels], list[tuple[int, Tensor]]] = {}
+        left: list[tuple[Variant[Kernels] | None, int, Tensor]] = []
         if not self._works:
             self._numpy.run(work)
             return None
@@ -101,15 +75,15 @@ class NumbaBackend:
             self._run_with_numpy(work, left)
         return Jobs(jobs) if jobs and not left and all(variant.lasts for variant in sorted_out) else None
 
-    def _job(self, variant: Variant, found: Sequence[tuple[int, Tensor]], work: Work) -> Job | None:
+    def _job(self, variant: Variant[Kernels], found: Sequence[tuple[int, Tensor]], work: Work) -> Job | None:
         """What is to be run, if all kernels are there and they can work on the arrays."""
-        worth = variant.compilation.seconds >= WORTH_COMPILING
+        worth = variant.kernels.run.seconds >= WORTH_COMPILING
         check = self._kernel(CHECK, worth)
-        kernels = [self._kernel(compilation, worth) for compilation in variant.compilations]
+        kernels = [self._kernel(compilation, worth) for compilation in variant.kernels.all]
         if check is None or None in kernels:
             return None
         owners = [rule.owner for rule in work.groups[found[0][0]].rules]
-        job = Job(variant, [_member(*each, work) for each in found], owners, check)
+        job = Job(variant, members_of(found, work), owners, check)
         with work.hooks_held():
             try:
                 ready = job.fits() and job.evaluate(lambda number: work.held(work.groups[number]))
@@ -138,15 +112,15 @@ class NumbaBackend:
         self,
         number: int,
         group: Group,
-        sorted_out: dict[Variant, list[tuple[int, Tensor]]],
-        left: list[tuple[Variant | None, int, Tensor]],
+        sorted_out: dict[Variant[Kernels], list[tuple[int, Tensor]]],
+        left: list[tuple[Variant[Kernels] | None, int, Tensor]],
     ) -> None:
         owners = [rule.owner for rule in group.rules]
         if any(getattr(owner, "elementwise", True) is False for owner in owners):
             left.extend((None, number, tensor) for tensor in group.tensors)
             return
         keeps = [not rule.changes_gradients for rule in group.rules]
-        variants: dict[Signature, Variant | None] = {}
+        variants: dict[Signature, Variant[Kernels] | None] = {}
         for tensor in group.tensors:
             signature = _signature(tensor, group)
             if signature is None:
@@ -154,7 +128,7 @@ class NumbaBackend:
                 continue
             if signature not in variants:
                 try:
-                    variants[signature] = variant_of(owners, keeps, signature)
+                    variants[signature] = variant_of(owners, keeps, signature, kernels_of)
                 except UntraceableRuleError as error:
                     variants[signature] = None
                     self._warn(f"{error}; NumPy runs it, or say elementwise = False")
@@ -175,16 +149,12 @@ class NumbaBackend:
             self._warn(f"{compilation.failure}; NumPy runs the rules")
         return compilation.kernel
 
-    def _run_with_numpy(self, work: Work, left: Sequence[tuple[Variant | None, int, Tensor]]) -> None:
-        by_group: dict[int, list[Tensor]] = {}
-        for _, number, tensor in left:
-            by_group.setdefault(number, []).append(tensor)
-        groups = [attrs.evolve(work.groups[number], tensors=tensors) for number, tensors in by_group.items()]
+    def _run_with_numpy(self, work: Work, left: Sequence[tuple[Variant[Kernels] | None, int, Tensor]]) -> None:
         begin = time.perf_counter()
-        self._numpy.run(attrs.evolve(work, groups=groups))
+        self._numpy.run(work.only([(number, tensor) for _, number, tensor in left]))
         elapsed = time.perf_counter() - begin
         for variant in {variant for variant, _, _ in left if variant is not None}:
-            variant.compilation.seconds += elapsed
+            variant.kernels.run.seconds += elapsed
 
     def _warn(self, message: str) -> None:
         if message not in self._warned:
@@ -224,10 +194,3 @@ def _are_alike_in_memory(arrays: Sequence[np.ndarray[Any, Any]]) -> bool:
     flags = [array.flags for array in arrays]
     in_order = all(each.c_contiguous for each in flags) or all(each.f_contiguous for each in flags)
     return in_order and all(each.aligned for each in flags)
-
-
-def _member(number: int, tensor: Tensor, work: Work) -> Member:
-    places: list[tuple[dict[str, Any], str]] = []
-    for rule, state in zip(work.groups[number].rules, tensor.states, strict=True):
-        places.extend((state, name) for name in slots_of(type(rule.owner).rule).names if state.get(name) is not None)
-    return Member(tensor.parameter, number, places)

@@ -1,16 +1,13 @@
-"""Traced and compiled forms of the rules of a pass: one for each combination of dtypes, slots and branches taken."""
+"""Forms of the rules of a pass, joined into one: one for each combination of dtypes, slots and branches taken."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 import numpy as np
 
-from optreg.backends.kernel_cache import Compilation
-from optreg.backends.kernel_source import Stage, sources
 from optreg.rule import flags_of, slots_of
 from optreg.tracing.chain import Link, chain
 from optreg.tracing.nodes import DType, Input, Rule
@@ -33,21 +30,23 @@ class Signature:
     is_complex: bool
 
 
+Kernels = TypeVar("Kernels")
+"""What a backend compiles a rule to."""
+
+
 @attrs.define(eq=False)
-class Variant:
+class Variant(Generic[Kernels]):
     """The rules of a pass, joined into one and compiled, for as long as the guards hold.
 
     Attributes:
         rule: the joined rule.
-        compilation: of its kernel, which other variants may share.
-        stages: what has to be known of whole tensors before, with the compilations that find it out.
+        kernels: what the backend has made of it.
         lasts: it is right for longer than this step.
         holds: whether the rules would take the same branches now, with numbers of the same types, given their owners.
     """
 
     rule: Rule
-    compilation: Compilation
-    stages: Sequence[tuple[Stage, Compilation]]
+    kernels: Kernels
     lasts: bool
     holds: Callable[[Sequence[Any]], bool]
     _types: tuple[type, ...] | None
@@ -59,11 +58,6 @@ class Variant:
         self._scalars = eval(f"lambda owners, np: ({text})")
         self._now = eval(f"lambda owners, np: ({text}) if {condition(self.rule.guards)} else None")
 
-    @property
-    def compilations(self) -> list[Compilation]:
-        """Of all its kernels, that which changes the arrays first."""
-        return [self.compilation, *(compilation for _, compilation in self.stages)]
-
     def scalars(self, owners: Sequence[Any]) -> tuple[float, ...]:
         """The scalars of this step."""
         return self._scalars(owners, np)
@@ -74,17 +68,19 @@ class Variant:
         return scalars if scalars is not None and tuple(map(type, scalars)) == self._types else None
 
 
-_VARIANTS: dict[Any, list[Variant]] = {}
+_VARIANTS: dict[Any, list[Variant[Any]]] = {}
 
 
-def variant_of(owners: Sequence[Any], keeps_gradient: Sequence[bool], signature: Signature) -> Variant:
-    """The variant that the owners' present hyperparameters and ``t`` ask for, traced where it is new.
+def variant_of(
+    owners: Sequence[Any], keeps_gradient: Sequence[bool], signature: Signature, compiled: Callable[[Rule], Kernels]
+) -> Variant[Kernels]:
+    """The variant that the owners' present hyperparameters and ``t`` ask for, traced and compiled where it is new.
 
     Raises:
         UntraceableRuleError: a rule cannot be compiled.
     """
     rules = tuple((type(owner), type(owner).rule, flags_of(owner)) for owner in owners)
-    key = (rules, tuple(keeps_gradient), signature)
+    key = (compiled, rules, tuple(keeps_gradient), signature)
     known = _VARIANTS.setdefault(key, [])
     for variant in known:
         if variant.holds(owners):
@@ -93,14 +89,11 @@ def variant_of(owners: Sequence[Any], keeps_gradient: Sequence[bool], signature:
     together = list(zip(owners, inputs, keeps_gradient, strict=True))
     rule = chain([Link(trace(owner, arrays), keeps) for owner, arrays, keeps in together])
     lasts = not any(traced(owner, arrays).fleeting for owner, arrays, _ in together)
-    texts = sources(rule)
-    stages = [(stage, _compilation(stage.source)) for stage in texts.stages]
     same_branches, types = guard(rule.guards, "owners"), types_of(rule.scalars, "owners")
     known_types = types(owners)
     variant = Variant(
         rule=rule,
-        compilation=_compilation(texts.run),
-        stages=stages,
+        kernels=compiled(rule),
         lasts=lasts,
         holds=lambda owners: same_branches(owners) and types(owners) in (known_types, None),
         types=known_types,
@@ -108,12 +101,6 @@ def variant_of(owners: Sequence[Any], keeps_gradient: Sequence[bool], signature:
     if variant.lasts:
         known.append(variant)
     return variant
-
-
-@cache
-def _compilation(source: str) -> Compilation:
-    """One for each text: branches on scalars alone often lead to the same."""
-    return Compilation(source)
 
 
 def _inputs(owner: Any, signature: Signature, slots: Sequence[SlotType]) -> Inputs:

@@ -79,6 +79,14 @@ class Work:
     hooks: Sequence[tuple[Any, int, Mapping[str, Any]]]
     groups: Sequence[Group]
 
+    def only(self, tensors: Sequence[tuple[int, Tensor]]) -> Work:
+        """The work on some of the tensors, each given with the number of its group."""
+        by_group: dict[int, list[Tensor]] = {}
+        for number, tensor in tensors:
+            by_group.setdefault(number, []).append(tensor)
+        groups = [attrs.evolve(self.groups[number], tensors=found) for number, found in by_group.items()]
+        return attrs.evolve(self, groups=groups)
+
     @contextmanager
     def hooks_held(self) -> Iterator[None]:
         """Give the hooks their ``t`` and their values for a while."""

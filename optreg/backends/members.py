@@ -1,0 +1,83 @@
+"""The members of a job: tensors that one kernel works on; and all jobs of a step, to be done again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias
+
+import attrs
+
+from optreg.backends.work import Tensor, Work
+from optreg.rule import slots_of
+
+Holding: TypeAlias = Callable[[int], AbstractContextManager[None]]
+"""A context in which the optimizer has the hyperparameters of the group of that number."""
+
+
+@attrs.define(eq=False)
+class Member:
+    """A tensor of a job: the parameter, the number of its group, and the states that hold its slots.
+
+    ``slots`` are pairs of a state and a key, in the order of the joined rule's inputs after ``param`` and ``grad``.
+    """
+
+    parameter: Any
+    group: int
+    slots: Sequence[tuple[dict[str, Any], str]]
+
+
+def members_of(tensors: Sequence[tuple[int, Tensor]], work: Work) -> list[Member]:
+    """Tensors, each with the number of its group, as members of a job."""
+    return [Member(tensor.parameter, number, _slots(tensor, number, work)) for number, tensor in tensors]
+
+
+def _slots(tensor: Tensor, number: int, work: Work) -> list[tuple[dict[str, Any], str]]:
+    return [
+        (state, name)
+        for rule, state in zip(work.groups[number].rules, tensor.states, strict=True)
+        for name in slots_of(type(rule.owner).rule).names
+        if state.get(name) is not None
+    ]
+
+
+class Job(Protocol):
+    """Members, with what their kernel has to know of them."""
+
+    def fits(self) -> bool:
+        """Look at the arrays as they are now. False if any is not what the job was made for."""
+
+    def evaluate(self, holding: Holding) -> bool:
+        """Evaluate the scalars of the step. False if the rules are not the same any more."""
+
+    def run(self) -> None:
+        """Change the arrays that :meth:`fits` has seen, with the scalars of :meth:`evaluate`."""
+
+    def release(self) -> None:
+        """Hold the arrays no longer."""
+
+
+class Jobs:
+    """Everything that a step does, ready to be done again on the arrays that the parameters then have."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._jobs = jobs
+
+    def fit(self) -> bool:
+        """Whether the arrays still have the shapes, dtypes and places that the tables say."""
+        return all(job.fits() for job in self._jobs) or self._released()
+
+    def evaluate(self, holding: Holding) -> bool:
+        """Evaluate the scalars of the step. False if a rule would take another branch than the one compiled."""
+        return all(job.evaluate(holding) for job in self._jobs) or self._released()
+
+    def _released(self) -> bool:
+        """Hold the arrays no longer, for there will be no step with them."""
+        for job in self._jobs:
+            job.release()
+        return False
+
+    def run(self) -> None:
+        """Change the arrays."""
+        for job in self._jobs:
+            job.run()
