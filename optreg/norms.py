@@ -19,14 +19,13 @@ def global_norm(gradients: Iterable[Array | None]) -> float:
     The squares are summed in float64, in an order that depends on the sizes of the arrays alone. Synchronizes with
     every device that holds a gradient. A gradient that is None counts as zeros.
     """
-    arrays = [real_elements(gradient) for gradient in gradients if gradient is not None and gradient.size]
-    on_host = [array for array in arrays if isinstance(array, np.ndarray)]
+    arrays = [gradient for gradient in gradients if gradient is not None]
     sums_of_squares = getattr(current_backend(), "sums_of_squares", None)
-    sums, left = ([], on_host) if sums_of_squares is None else sums_of_squares(on_host)
-    for array in left:
-        sums.extend(_sums_of_squares(array))
-    for array in arrays:
-        if not isinstance(array, np.ndarray):
+    sums, left = ([], arrays) if sums_of_squares is None else sums_of_squares(arrays)
+    for array in map(real_elements, left):
+        if isinstance(array, np.ndarray):
+            sums.extend(_sums_of_squares(array))
+        else:
             with device_of(array):
                 sums.append(float((array.astype("float64") ** 2).sum()))
     # fsum rounds once, so that the order of the chunks does not matter; it has no answer for infinities.

@@ -61,7 +61,7 @@ class GradientMethod(Optimizer):
             NotSetUpError: (a RuntimeError) before ``setup()``.
             GradientError: (a ValueError) a gradient does not fit its parameter. Nothing was changed.
         """
-        self._require_target()
+        _ = self.target
         loss = None if lossfun is None else self._evaluate(lossfun, args, kwds)
         try:
             repeated = self._repeat is not None and self._repeat.run(self)

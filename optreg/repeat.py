@@ -39,16 +39,17 @@ class Repeat:
         self._observer = next((hook for hook, offset in self._hooks if offset < 0 and observes(hook)), None)
         self._parameters = named_parameters(optimizer.target)
         owners = [optimizer, *(hook for hook, _ in self._hooks)]
-        self._rules = [(owner, type(owner).rule) for owner in owners]
+        self._classes = [(owner, type(owner), type(owner).rule) for owner in owners]
         self._choices = [(owner, name, value) for owner in owners for name, value in _choices_of(owner)]
         self._plain = len(work.groups) == 1 and not any(map(_has_schedules, owners)) and not work.groups[0].values
         self._target, self._plan, self.after = optimizer.target, optimizer._plan, optimizer._plan.after
         self._states, self._options = optimizer._states, optimizer._options
         self._names = list({**vars(optimizer), "_repeat": self})
         self._snapshot = optimizer.target.snapshot() if isinstance(optimizer.target, ArrayTarget) else None
-        self._contents = Contents(
-            [optimizer._hooks, optimizer._hook_states, optimizer._states, *optimizer._hook_states.values()]
-        )
+        hooks, hook_states = optimizer._hooks, optimizer._hook_states
+        self._counts = len(hooks), len(hook_states)
+        kept = [each for each in (hooks, hook_states) if each]
+        self._contents = Contents([*kept, optimizer._states, *hook_states.values()])
 
     def __reduce__(self) -> Any:
         return type(None), ()  # a copy of an optimizer plans its steps itself
@@ -100,6 +101,7 @@ class Repeat:
             and optimizer._states is self._states
             and optimizer._options is self._options
             and [*vars(optimizer)] == self._names
+            and (len(optimizer._hooks), len(optimizer._hook_states)) == self._counts
             and current_backend() is self._backend
             and self._has_same_rules()
             and self._contents.are_still()
@@ -107,8 +109,14 @@ class Repeat:
         )
 
     def _has_same_rules(self) -> bool:
-        rules = all(type(owner).rule is rule for owner, rule in self._rules)
-        return rules and all(getattr(owner, name, None) == value for owner, name, value in self._choices)
+        # Loops, because all() of a generator takes longer than all the rest.
+        for owner, cls, rule in self._classes:
+            if type(owner) is not cls or cls.rule is not rule:
+                return False
+        for owner, name, value in self._choices:  # noqa: SIM110
+            if getattr(owner, name, None) != value:
+                return False
+        return True
 
     def _has_same_parameters(self) -> bool:
         if self._snapshot is not None:

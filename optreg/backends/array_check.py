@@ -16,6 +16,8 @@ import numpy as np
 
 from optreg.arrays import Array
 
+CONTIGUOUS = 0x3
+"""In the order of C, or of Fortran."""
 ALIGNED = 0x100
 WRITEABLE = 0x400
 
@@ -36,7 +38,7 @@ def check(frame_, first, last):
     frame = int64_at(frame_)
     addresses = int64_at(frame[{ADDRESSES}])
     numbers = float64_at(frame[{NUMBERS}])
-    lists = int64_at(frame[{LISTS}])
+    lists = int64_at(int64_at(frame[{LISTS}])[3])
     dtypes = int64_at(frame[{DTYPES}])
     needs = int64_at(frame[{NEEDS}])
     shapes = int64_at(frame[{SHAPES}])

@@ -99,7 +99,6 @@ class Job:
         kinds = [at.ONE_NUMBER[each.dtype.name] if each.single else 0 for each in rule.inputs]
         flags = [at.ALIGNED | (at.WRITEABLE if position in changed else 0) for position in range(width)]
         self._dtypes = dtypes  # so that their addresses stay theirs
-        self._lists = self._table(at.LISTS, table_of("q", [0] * width))
         self._scalars = self._table(at.SCALARS, table_of("d", [0.0] * max(len(self.groups) * len(rule.scalars), 1)))
         self._pack = struct.Struct(f"{len(rule.scalars)}d").pack_into
         self._numbers = self._table(at.NUMBERS, np.zeros((count, numbers_width(rule))))
@@ -138,9 +137,7 @@ class Job:
     def fits(self) -> bool:
         """Look at the arrays as they are now. False if any is not what the tables were made for."""
         gathered = self._sources.gather()
-        lists = self._lists
-        for place, arrays in enumerate(gathered):
-            lists[place] = id(arrays)
+        self._frame[at.LISTS] = id(gathered)
         self._check(self._frame_address, 0, self._count)
         if self._frame[at.MISFIT]:
             return False

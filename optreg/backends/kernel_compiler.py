@@ -33,7 +33,7 @@ def compile_kernel(source: str) -> tuple[str, bytes]:
     # Without this, LLVM gives up vectorizing loops over more than a few arrays that might overlap.
     llvmlite.binding.set_option("", "--runtime-memory-check-threshold=4096")
     llvmlite.binding.set_option("", "--memory-check-merge-threshold=4096")
-    namespace: dict[str, Any] = {"np": np, **_pointers()}
+    namespace: dict[str, Any] = {"np": np, **_pointers(), **_lanes()}
     exec(source, namespace)  # (text that optreg wrote, in a directory that only its user can write)
     name = source.removeprefix("def ").partition("(")[0]
     function = namespace[name]
@@ -73,6 +73,44 @@ def _pointers() -> dict[str, Any]:
         "float64_at": pointer_to(types.float64, ir.DoubleType()),
         "int64_at": pointer_to(types.int64, ir.IntType(64)),
         "int32_at": pointer_to(types.int32, ir.IntType(32)),
+    }
+
+
+def _lanes() -> dict[str, Any]:
+    """Functions ``add_squares_of_float32(address, rows, lanes, sums)`` for sums that stand side by side.
+
+    They add the squares of the elements at an address, row by row of so many lanes, to the float64 numbers at ``sums``.
+    Numba's loops go element by element where the order of additions matters; these are vectors.
+    """
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+
+    def squares_of(llvm: Any) -> Any:
+        @intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator] # its types are not looked at
+        def add(typingctx: Any, address: Any, rows: Any, lanes: Any, sums: Any) -> Any:  # noqa: ARG001 (as Numba calls it)
+            def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+                wide = ir.VectorType(ir.DoubleType(), lanes.literal_value)
+                row_type = ir.VectorType(llvm, lanes.literal_value)
+                begin = builder.inttoptr(arguments[0], row_type.as_pointer())
+                target = builder.inttoptr(arguments[3], wide.as_pointer())
+                total = cgutils.alloca_once(builder, wide)
+                builder.store(builder.load(target, align=8), total)
+                with cgutils.for_range(builder, arguments[1]) as loop:
+                    row = builder.load(builder.gep(begin, [loop.index]), align=llvm.get_abi_size(context.target_data))
+                    values = builder.fpext(row, wide) if llvm != ir.DoubleType() else row
+                    builder.store(builder.fadd(builder.load(total), builder.fmul(values, values)), total)
+                builder.store(builder.load(total), target, align=8)
+                return context.get_dummy_value()
+
+            return types.void(types.int64, types.int64, lanes, types.int64), codegen
+
+        return add
+
+    return {
+        "add_squares_of_float32": squares_of(ir.FloatType()),
+        "add_squares_of_float64": squares_of(ir.DoubleType()),
     }
 
 

@@ -65,11 +65,18 @@ class Jobs:
 
     def fit(self) -> bool:
         """Whether the arrays still have the shapes, dtypes and places that the tables say."""
-        return all(job.fits() for job in self._jobs) or self._released()
+        # Loops, because all() of a generator takes as long as what it asks.
+        for job in self._jobs:
+            if not job.fits():
+                return self._released()
+        return True
 
     def evaluate(self, holding: Holding) -> bool:
         """Evaluate the scalars of the step. False if a rule would take another branch than the one compiled."""
-        return all(job.evaluate(holding) for job in self._jobs) or self._released()
+        for job in self._jobs:
+            if not job.evaluate(holding):
+                return self._released()
+        return True
 
     def _released(self) -> bool:
         """Hold the arrays no longer, for there will be no step with them."""

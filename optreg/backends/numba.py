@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from optreg.arrays import Array
 from optreg.backends.array_check import ONE_NUMBER, layout_is_known
 from optreg.backends.jobs import CHECK, Job, Kernels, kernels_of
 from optreg.backends.kernel_cache import Compilation
 from optreg.backends.members import Jobs, members_of
 from optreg.backends.native import Kernel, numba_is_installed
 from optreg.backends.numpy import NumpyBackend
-from optreg.backends.squares import can_sum, compilation, sums
+from optreg.backends.squares import DTYPES, SURVEY, compilation, sums, surveyed
 from optreg.backends.variants import Signature, SlotType, Variant, variant_of
 from optreg.backends.work import Group, Tensor, Work
 from optreg.errors import UntraceableRuleError
@@ -91,21 +92,23 @@ class NumbaBackend:
                 ready = False
         return job if ready else None
 
-    def sums_of_squares(
-        self, arrays: Sequence[np.ndarray[Any, Any]]
-    ) -> tuple[list[float], Sequence[np.ndarray[Any, Any]]]:
+    def sums_of_squares(self, arrays: Sequence[Array]) -> tuple[list[float], Sequence[Array]]:
         """The sums of squares of the chunks of the arrays that a kernel is there for, and the other arrays."""
         found: list[float] = []
-        if not self._works:
+        # Where the step has a kernel, so has the norm.
+        survey = self._kernel(SURVEY, worth=CHECK.kernel is not None) if self._works and arrays else None
+        if survey is None:
             return found, arrays
-        left = [array for array in arrays if not can_sum(array)]
-        for dtype in {array.dtype for array in arrays if can_sum(array)}:
-            of_dtype = [array for array in arrays if can_sum(array) and array.dtype == dtype]
-            kernel = self._kernel(compilation(dtype), worth=CHECK.kernel is not None)
+        kinds, sizes = surveyed(survey, arrays)
+        left: list[Array] = []
+        for kind in set(kinds):
+            places = [place for place, each in enumerate(kinds) if each == kind]
+            alike = arrays if len(places) == len(arrays) else [arrays[place] for place in places]
+            kernel = self._kernel(compilation(DTYPES[kind - 1]), worth=True) if kind else None
             if kernel is None:
-                left.extend(of_dtype)
+                left.extend(alike)
             else:
-                found.extend(sums(kernel, of_dtype))
+                found.extend(sums(kernel, alike, [sizes[place] for place in places]))
         return found, left
 
     def _sort(
@@ -140,6 +143,8 @@ class NumbaBackend:
 
     def _kernel(self, compilation: Compilation, worth: bool) -> Kernel | None:
         """The kernel, if it is there; asked for if NumPy has worked long enough to make it ``worth`` it."""
+        if compilation.kernel is not None:
+            return compilation.kernel
         when = os.environ.get("OPTREG_COMPILE", "")
         if when == "now":
             compilation.wait()

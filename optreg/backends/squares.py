@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from optreg.backends.array_check import ALIGNED, CONTIGUOUS, dtype_word
 from optreg.backends.chunks import CHUNK, chunks_of
 from optreg.backends.kernel_cache import Compilation
 from optreg.backends.native import Kernel
@@ -21,66 +22,81 @@ def squares(frame_, first, last):
     frame = int64_at(frame_)
     objects = int64_at(int64_at(frame[0])[3])
     chunks = int64_at(frame[1])
-    sums = float64_at(frame[2])
     for chunk in range(first, last):
         begin = chunks[3 * chunk + 1]
         count = chunks[3 * chunk + 2] - begin
-        array = {dtype}_at(int64_at(objects[chunks[3 * chunk]])[2] + begin * {itemsize})
-{zeros}
+        address = int64_at(objects[chunks[3 * chunk]])[2] + begin * {itemsize}
+        sums = float64_at(frame[2] + {lanes} * 8 * chunk)
         rows = count // {lanes}
-        for row in range(rows):
-            at = row * {lanes}
-{adds}
-        rest = count - rows * {lanes}
-        at = rows * {lanes}
-{tail}
-{across}
-        sums[chunk] = s0
+        add_squares_of_{dtype}(address, rows, {lanes}, frame[2] + {lanes} * 8 * chunk)
+        rest = {dtype}_at(address + rows * {lanes} * {itemsize})
+        for lane in range(count - rows * {lanes}):
+            sums[lane] += np.float64(rest[lane]) * np.float64(rest[lane])
+        halves = {lanes} // 2
+        while halves:
+            for lane in range(halves):
+                sums[lane] += sums[lane + halves]
+            halves //= 2
     return 0
 """
-
-
-def _source(dtype: np.dtype[Any]) -> str:
-    def lines(pattern: str, spaces: int, count: int = LANES) -> str:
-        return "\n".join(" " * spaces + pattern.format(lane=lane) for lane in range(count))
-
-    add = "s{lane} += np.float64(array[at + {lane}]) * np.float64(array[at + {lane}])"
-    halves, across = LANES // 2, []
-    while halves:
-        across += [f"        s{lane} = s{lane} + s{lane + halves}" for lane in range(halves)]
-        halves //= 2
-    return _TEMPLATE.format(
-        dtype=dtype.name,
-        itemsize=dtype.itemsize,
-        lanes=LANES,
-        zeros=lines("s{lane} = 0.0", 8),
-        adds=lines(add, 12),
-        tail=lines("if rest > {lane}: " + add, 8, LANES - 1),
-        across="\n".join(across),
-    )
 
 
 @cache
 def compilation(dtype: np.dtype[Any]) -> Compilation:
     """The kernel for arrays of a dtype."""
-    return Compilation(_source(dtype))
+    return Compilation(_TEMPLATE.format(dtype=dtype.name, itemsize=dtype.itemsize, lanes=LANES))
 
 
-def can_sum(array: np.ndarray[Any, Any]) -> bool:
-    """Whether a kernel can read the array."""
-    flags = array.flags
-    plain = type(array) is np.ndarray and array.dtype in (np.float32, np.float64) and array.dtype.isnative
-    return plain and bool(flags.forc) and bool(flags.aligned)
+_SURVEY = f"""\
+def survey(frame_, first, last):
+    frame = int64_at(frame_)
+    objects = int64_at(int64_at(frame[0])[3])
+    sizes = int64_at(frame[1])
+    kinds = int64_at(frame[2])
+    for array in range(first, last):
+        words = int64_at(objects[array])
+        kinds[array] = 0
+        if words[1] == frame[3]:
+            flags = int32_at(objects[array] + 64)[0]
+            if flags & {ALIGNED} and flags & {CONTIGUOUS}:
+                dtype = int64_at(words[7])[3]
+                lengths = int64_at(words[4])
+                elements = 1
+                for axis in range(int32_at(objects[array] + 24)[0]):
+                    elements *= lengths[axis]
+                for kind in range(4):
+                    if dtype == frame[4 + kind]:
+                        kinds[array] = 1 + kind % 2
+                        sizes[array] = elements if kind < 2 else 2 * elements
+    return 0
+"""
+
+SURVEY = Compilation(_SURVEY, brief=True)
+"""The kernel that says of arrays whether a kernel can add them up, and as how many numbers."""
+
+DTYPES = np.dtype(np.float32), np.dtype(np.float64)
+"""Those that kernels are there for; complex numbers are pairs of these."""
+
+_WORDS = [dtype_word(np.dtype(kind)) for kind in ("f4", "f8", "c8", "c16")]
 
 
-def sums(kernel: Kernel, arrays: Sequence[np.ndarray[Any, Any]]) -> list[float]:
+def surveyed(survey: Kernel, arrays: Sequence[Any]) -> tuple[table_of[int], table_of[int]]:
+    """Of each array what its dtype is, as a place in ``DTYPES`` from 1, or 0 if no kernel can read it; and its size."""
+    objects, nothing = list(arrays), bytes(8 * len(arrays))
+    kinds, sizes = table_of("q", nothing), table_of("q", nothing)
+    tables = [id(objects), sizes.buffer_info()[0], kinds.buffer_info()[0], id(np.ndarray), *_WORDS]
+    frame = table_of("q", tables)
+    survey(frame.buffer_info()[0], 0, len(objects))
+    return kinds, sizes
+
+
+def sums(kernel: Kernel, arrays: Sequence[np.ndarray[Any, Any]], sizes: Sequence[int]) -> list[float]:
     """The sum of squares of each chunk of arrays of one dtype, array by array."""
-    chunks = chunks_of(tuple([array.size for array in arrays]))
-    found = table_of("d", bytes(8 * len(chunks)))
-    objects = list(arrays)
+    chunks = chunks_of(tuple(sizes))
+    objects, found = list(arrays), table_of("d", bytes(8 * LANES * len(chunks)))
     frame = table_of("q", [id(objects), chunks.address, found.buffer_info()[0]])
     chunks.run(kernel, frame.buffer_info()[0])
-    return found.tolist()
+    return found[::LANES].tolist()
 
 
-__all__ = ["CHUNK", "LANES", "can_sum", "compilation", "sums"]
+__all__ = ["CHUNK", "DTYPES", "LANES", "SURVEY", "compilation", "sums", "surveyed"]
