@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from optreg import schedules as schedules
     from optreg.backends import use_backend as use_backend
     from optreg.declarations import BackendSpec as BackendSpec
+    from optreg.declarations import CommandSpec as CommandSpec
     from optreg.declarations import HookSetSpec as HookSetSpec
     from optreg.declarations import HookSpec as HookSpec
     from optreg.declarations import OptimizerSpec as OptimizerSpec
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from optreg.registry import hook_names as hook_names
     from optreg.registry import info as info
     from optreg.registry import names as names
+    from optreg.registry import plugin_manager as plugin_manager
     from optreg.registry import plugins as plugins
     from optreg.registry import register as register
     from optreg.registry import temporary as temporary
@@ -55,6 +57,7 @@ _HOMES = {
     "optreg.backends": ("use_backend",),
     "optreg.declarations": (
         "BackendSpec",
+        "CommandSpec",
         "HookSetSpec",
         "HookSpec",
         "OptimizerSpec",
@@ -76,6 +79,7 @@ _HOMES = {
         "hook_names",
         "info",
         "names",
+        "plugin_manager",
         "plugins",
         "register",
         "temporary",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -196,7 +196,8 @@ class Optimizer(Copied):
         """Register a hook; hooks run in the order of registration.
 
         Args:
-            hook: any callable that takes the optimizer, a :class:`Hook`, or a hook's registered name.
+            hook: any callable that takes the optimizer, a :class:`Hook`, or a registered name: a hook's, or a hook
+                set's, which stands for its hooks in order.
             name: what to register it as; by default ``hook.name``, or the name of the function or class.
             arguments: the hook's own, where it is given by name.
 
@@ -205,25 +206,33 @@ class Optimizer(Copied):
             NameTakenError: (a KeyError) there is a hook of that name.
         """
         if isinstance(hook, str):
-            name = name or hook
-            hook = registry.create_hook(hook, **arguments)
+            hooks: Iterable[tuple[Any, str | None]] = registry.make_hooks(hook, arguments, name)
         elif arguments:
             raise TypeError(
                 f"arguments ({', '.join(arguments)}) go with a hook's registered name, as in "
                 f"add_hook('weight_decay', rate=1e-4); give them to the hook itself"
             )
+        else:
+            hooks = [(hook, name)]
+        added: dict[str, Any] = {}
+        for each, known_as in hooks:
+            key = self._key_of_hook(each, known_as)
+            if key in self._hooks or key in added:
+                raise NameTakenError(
+                    f"the hook {key} already exists; remove it with remove_hook({key!r}), or give another name"
+                )
+            added[key] = each
+        self._hooks.update(added)
+
+    @staticmethod
+    def _key_of_hook(hook: Any, name: str | None) -> str:
         if not callable(hook) or (isinstance(hook, type) and issubclass(hook, Hook)):
             raise TypeError(
                 f"a hook function must be callable with the optimizer, but {hook!r} is not; "
                 f"give a function, an instance of a Hook, or a registered name"
             )
         timing_of(hook)
-        name = str(name or name_of_hook(hook))
-        if name in self._hooks:
-            raise NameTakenError(
-                f"the hook {name} already exists; remove it with remove_hook({name!r}), or give another name"
-            )
-        self._hooks[name] = hook
+        return str(name or name_of_hook(hook))
 
     def remove_hook(self, name: str) -> None:
         """Remove a hook by the name it was registered with, and its states.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optreg.declarations import BackendSpec, HookSpec, OptimizerSpec, TaskSpec
+from optreg.declarations import BackendSpec, CommandSpec, HookSpec, OptimizerSpec, TaskSpec
 from optreg.hookspecs import hookimpl
 
 _ADAM = "Kingma & Ba 2015, arXiv:1412.6980"
@@ -232,4 +232,21 @@ def optreg_tasks() -> list[TaskSpec]:
         ),
         TaskSpec("rosenbrock", f"{surfaces}:Rosenbrock", "A narrow curved valley of two variables."),
         TaskSpec("beale", f"{surfaces}:Beale", "A plateau with steep corners, of two variables."),
+    ]
+
+
+@hookimpl
+def optreg_commands() -> list[CommandSpec]:
+    """The commands of the command line, in the order of ``optreg --help``."""
+    return [
+        CommandSpec("list", "optreg.cli.listing:list_names", "List optimizers, and all else that has a name."),
+        CommandSpec("info", "optreg.cli.info:info", "Describe an optimizer: hyperparameters, paper, package."),
+        CommandSpec(
+            "compare", "optreg.cli.compare:compare", "Train the same model with several optimizers; table and plot."
+        ),
+        CommandSpec("bench", "optreg.cli.bench:bench", "Measure backends and other packages on this machine."),
+        CommandSpec("kernel", "optreg.cli.kernel:kernel", "Print the kernel that is compiled for an optimizer."),
+        CommandSpec("plugins", "optreg.cli.plugins:plugins", "Show the packages that offer names."),
+        CommandSpec("why", "optreg.cli.why:why", "Explain what a name means, and why."),
+        CommandSpec("doctor", "optreg.cli.doctor:doctor", "Look for what is broken; exit status 1 if something is."),
     ]

@@ -72,6 +72,10 @@ def _name_field() -> Any:
     return attrs.field(validator=_matching(_NAME, f"a name ({SNAKE_CASE})"))
 
 
+def _name_with_hyphens_field() -> Any:
+    return attrs.field(validator=_matching(_NAME_WITH_HYPHENS, f"a name ({WITH_HYPHENS})"))
+
+
 def _target_field() -> Any:
     return attrs.field(validator=_matching(_TARGET, 'text of the form "module:Class"'))
 
@@ -232,14 +236,32 @@ class TaskSpec:
     """
 
     kind: ClassVar[str] = "task"
-    name: str = attrs.field(validator=_matching(_NAME_WITH_HYPHENS, f"a name ({WITH_HYPHENS})"))
+    name: str = _name_with_hyphens_field()
     target: str = _target_field()
     summary: str = _text_field("")
     requires: tuple[str, ...] = _requires_field()
 
 
-Declaration = OptimizerSpec | HookSpec | HookSetSpec | BackendSpec | TargetSpec | TaskSpec
+@attrs.frozen
+class CommandSpec:
+    """A command of ``optreg``, called as ``optreg namespace/name``. Command names may have hyphens.
+
+    Its target is a click command or group, imported only when the command is called. The arguments are those of
+    :class:`OptimizerSpec`; the summary is its line in ``optreg --help``.
+    """
+
+    kind: ClassVar[str] = "command"
+    name: str = _name_with_hyphens_field()
+    target: str = _target_field()
+    summary: str = _text_field("")
+    requires: tuple[str, ...] = _requires_field()
+
+
+Declaration = OptimizerSpec | HookSpec | HookSetSpec | BackendSpec | TargetSpec | TaskSpec | CommandSpec
 
 KINDS: dict[str, type[Declaration]] = {
-    spec.kind: spec for spec in (OptimizerSpec, HookSpec, HookSetSpec, BackendSpec, TargetSpec, TaskSpec)
+    spec.kind: spec for spec in (OptimizerSpec, HookSpec, HookSetSpec, BackendSpec, TargetSpec, TaskSpec, CommandSpec)
 }
+
+WITH_HYPHENS_TOO = (TaskSpec.kind, CommandSpec.kind)
+"""The kinds whose names may have hyphens: people type them in a shell."""

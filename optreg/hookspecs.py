@@ -25,6 +25,7 @@ import pluggy
 
 from optreg.declarations import (
     BackendSpec,
+    CommandSpec,
     Declaration,
     HookSetSpec,
     HookSpec,
@@ -71,10 +72,16 @@ def optreg_tasks() -> Iterable[TaskSpec]:  # type: ignore[empty-body]
 
 
 @hookspec
+def optreg_commands() -> Iterable[CommandSpec]:  # type: ignore[empty-body]
+    """Return the commands that the package adds to ``optreg``, called as ``optreg namespace/name``."""
+
+
+@hookspec
 def optreg_addhooks(pluginmanager: pluggy.PluginManager) -> None:
     """Add hook specifications of the package's own, with ``pluginmanager.add_hookspecs(module)``.
 
-    Called once for each package, after its module was imported. Other packages may then implement these hooks.
+    Called once for each package, after its module was imported. Other packages may then implement these hooks, and
+    the package calls them with ``optreg.plugin_manager().hook``.
     """
 
 
@@ -85,5 +92,6 @@ DECLARING: dict[str, type[Declaration]] = {
     "optreg_backends": BackendSpec,
     "optreg_targets": TargetSpec,
     "optreg_tasks": TaskSpec,
+    "optreg_commands": CommandSpec,
 }
 """The hooks that return declarations, and of which class."""

@@ -12,7 +12,7 @@ from importlib import import_module, invalidate_caches
 from threading import Lock
 from typing import Any
 
-from optreg.declarations import TargetSpec, is_reference
+from optreg.declarations import WITH_HYPHENS_TOO, TargetSpec, is_reference
 from optreg.discovery import Discovery
 from optreg.errors import PluginError, UnknownNameError, did_you_mean
 from optreg.offers import BUILTIN, Offer, Plugin, cause
@@ -110,7 +110,7 @@ def split(kind: str, name: str) -> tuple[str, str]:
 
 
 def _is_name(kind: str, name: object) -> bool:
-    return is_reference(name.replace("-", "_") if kind == "task" and isinstance(name, str) else name)
+    return is_reference(name.replace("-", "_") if kind in WITH_HYPHENS_TOO and isinstance(name, str) else name)
 
 
 def _usable(plugin: Plugin, name: str) -> Plugin:
@@ -272,7 +272,11 @@ def _other_kinds(kind: str, namespace: str, short: str) -> str:
     ]
     articles = {"optimizer": "an"}
     named = [f"{articles.get(each, 'a')} {each}" for each in kinds]
-    how = " Hook sets are given to create(..., hooks=[...])." if kind == "hook" and "hook set" in kinds else ""
+    how = (
+        " Hook sets are given to create(..., hooks=[...]) or to add_hook()."
+        if kind == "hook" and "hook set" in kinds
+        else ""
+    )
     return f" That name is {' and '.join(named)}.{how}" if named else ""
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from optreg import lookup
 from optreg.declarations import KINDS
-from optreg.errors import OptregError
+from optreg.errors import OptregError, UnknownNameError
 from optreg.offers import BUILTIN, Offer, Plugin, version
 
 if TYPE_CHECKING:
@@ -18,32 +18,38 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen
-class OptimizerInfo:
-    """What there is to know of an optimizer.
+class Info:
+    """What there is to know of a name.
 
     Attributes:
         name: what to call it by: bare for a built-in.
         full_name: with its namespace.
+        kind: what it is the name of: "optimizer", "hook", "hook set", "backend", "target", "task" or "command".
         summary: what it is, in one line.
         paper: authors, year, arXiv number.
         aliases: other names, inside the same namespace.
-        hyperparameters: with defaults and bounds, in order.
-        slots: the arrays that it keeps for each parameter.
+        hyperparameters: of an optimizer or a hook, with defaults and bounds, in order.
+        slots: the arrays that an optimizer or a hook keeps for each parameter.
+        hooks: of a hook set, in order, each with its arguments.
         distribution: the package that offers it; None if this process registered it.
         version: the package's version.
-        target: where its class is.
+        target: where its class or function is; empty for a hook set.
+        requires: distributions or modules that must be installed to use it.
     """
 
     name: str
     full_name: str
+    kind: str
     summary: str
     paper: str
     aliases: tuple[str, ...]
     hyperparameters: tuple[Hyperparameter, ...]
     slots: tuple[str, ...]
+    hooks: tuple[tuple[str, dict[str, Any]], ...]
     distribution: str | None
     version: str | None
     target: str
+    requires: tuple[str, ...]
 
 
 @attrs.frozen
@@ -67,25 +73,37 @@ class PluginInfo:
     counts: dict[str, int]
 
 
-def describe_optimizer(offer: Offer, cls: type[Any]) -> OptimizerInfo:
-    """What is declared of an optimizer, and what its class tells."""
-    from optreg.hyperparameters import signature
-
+def describe(offer: Offer, implementation: Any = None, hooks: Sequence[tuple[str, dict[str, Any]]] = ()) -> Info:
+    """What is declared under a name, what the class of an optimizer or hook tells, and the hooks of a hook set."""
     distribution, version = distribution_of(offer.plugin)
-    rule = getattr(cls, "rule", None)
-    arguments = list(inspect.signature(rule).parameters) if callable(rule) else []
-    return OptimizerInfo(
+    return Info(
         name=offer.shown_name,
         full_name=offer.full_name,
+        kind=offer.spec.kind,
         summary=offer.spec.summary,
         paper=getattr(offer.spec, "paper", ""),
         aliases=offer.names[1:],
-        hyperparameters=tuple(signature(cls).fields.values()),
-        slots=tuple(arguments[3:]),
+        hyperparameters=_hyperparameters(implementation),
+        slots=_slots(implementation),
+        hooks=tuple(hooks),
         distribution=distribution,
         version=version,
         target=offer.target,
+        requires=getattr(offer.spec, "requires", ()),
     )
+
+
+def _hyperparameters(implementation: Any) -> tuple[Hyperparameter, ...]:
+    if not isinstance(implementation, type):
+        return ()
+    from optreg.hyperparameters import signature
+
+    return tuple(signature(implementation).fields.values())
+
+
+def _slots(implementation: Any) -> tuple[str, ...]:
+    rule = getattr(implementation, "rule", None)
+    return tuple(inspect.signature(rule).parameters)[3:] if callable(rule) else ()
 
 
 def distribution_of(plugin: Plugin) -> tuple[str | None, str | None]:
@@ -157,7 +175,12 @@ def explain(name: str) -> tuple[list[str], bool]:
 def find_any(name: str) -> Offer:
     """What a name means, whatever its kind: an optimizer first, then a hook, and so on."""
     known = [kind for kind in KINDS if lookup.is_known(kind, name)]
-    return lookup.find(known[0] if known else "optimizer", name)
+    try:
+        return lookup.find(known[0] if known else "optimizer", name)
+    except UnknownNameError as error:
+        others = [offer for kind in KINDS if kind != "optimizer" for offer in lookup.offers(kind)]
+        meant = lookup.suggestions(name, others) if isinstance(name, str) else ""
+        raise UnknownNameError(f"{error}{meant}") from None
 
 
 def _about_the_name(name: str) -> str:

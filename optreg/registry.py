@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from optreg import lookup
 from optreg.config_reader import HookEntry, NamedHook, read
-from optreg.declarations import HookSetSpec
 from optreg.errors import HyperparameterError, PluginError, UnknownHyperparameterError
+from optreg.hook_sets import hooks_of
 from optreg.lookup import temporary
-from optreg.offers import BUILTIN, Offer
-from optreg.provenance import OptimizerInfo, PluginInfo, describe_optimizer, plugins, why
+from optreg.offers import Offer
+from optreg.provenance import Info, PluginInfo, describe, find_any, plugins, why
 from optreg.registering import register
 
+if TYPE_CHECKING:
+    import pluggy
+
 __all__ = [
-    "OptimizerInfo",
+    "Info",
     "PluginInfo",
     "adapt_target",
     "backend",
@@ -25,8 +28,10 @@ __all__ = [
     "hook_names",
     "hook_set",
     "info",
+    "make_hooks",
     "name_of",
     "names",
+    "plugin_manager",
     "plugins",
     "register",
     "task",
@@ -66,9 +71,12 @@ def create(
     recipe = read(name_or_config, hyperparameters, hooks, options)
     offer = lookup.find("optimizer", recipe.name)
     optimizer = _make(offer, _optimizer_class(offer), recipe.hyperparameters)
-    made_hooks = [pair for entry in recipe.hooks for pair in _make_hooks(entry)]
+    made_hooks = [pair for entry in recipe.hooks for pair in _hooks_of_entry(entry)]
     if recipe.options:
+        _check_has(optimizer, "options", offer)
         optimizer.options = recipe.options
+    if made_hooks:
+        _check_has(optimizer, "add_hook", offer)
     for hook, known_as in made_hooks:
         optimizer.add_hook(hook, known_as)
     return optimizer
@@ -83,14 +91,20 @@ def get(name: str) -> type[Any]:
     return _optimizer_class(lookup.find("optimizer", name))
 
 
-def info(name: str) -> OptimizerInfo:
-    """What there is to know of an optimizer: its hyperparameters, paper, slots, and who offers it.
+def info(name: str) -> Info:
+    """What there is to know of a name, an optimizer's first of all: hyperparameters, paper, slots, and who offers it.
 
     >>> info("adamw").hyperparameters[0].name
     'lr'
+    >>> info("weight_decay").kind
+    'hook'
     """
-    offer = lookup.find("optimizer", name)
-    return describe_optimizer(offer, _optimizer_class(offer))
+    offer = find_any(name)
+    if offer.spec.kind == "hook set":
+        return describe(offer, hooks=hooks_of(offer))
+    if offer.spec.kind == "hook":
+        return describe(offer, lookup.implementation(offer))
+    return describe(offer, _optimizer_class(offer) if offer.spec.kind == "optimizer" else None)
 
 
 def names(pattern: str = "*") -> list[str]:
@@ -127,9 +141,42 @@ def create_hook(name: str, /, **arguments: Any) -> Callable[[Any], Any]:
     return _make_hook(lookup.find("hook", name), arguments)
 
 
+def make_hooks(
+    name: str, arguments: Mapping[str, Any], known_as: str | None = None
+) -> list[tuple[Callable[[Any], Any], str]]:
+    """The hook of a name, or the hooks of a hook set in order, each with the name that an optimizer knows it by.
+
+    Raises:
+        UnknownHyperparameterError: arguments, or a name to be known by, for a hook set, which has none.
+    """
+    offer = lookup.find("hook", name, or_else="hook set")
+    if offer.spec.kind == "hook":
+        return [(_make_hook(offer, arguments), known_as or name)]
+    if arguments:
+        raise UnknownHyperparameterError(
+            f"the hook set {offer.shown_name} takes no arguments, but {', '.join(arguments)} was given"
+        )
+    if known_as not in (None, name):
+        raise UnknownHyperparameterError(
+            f"the hook set {offer.shown_name} cannot be known as {known_as!r}: its hooks keep names of their own"
+        )
+    return [(create_hook(each, **its_arguments), each) for each, its_arguments in hooks_of(offer)]
+
+
+def plugin_manager() -> pluggy.PluginManager:
+    """The pluggy manager that knows every installed package, for hooks that a package adds with ``optreg_addhooks``.
+
+    A package that has added the hook ``acme_colours`` calls it with ``optreg.plugin_manager().hook.acme_colours()``.
+    """
+    discovery = lookup.discovery()
+    for _ in discovery.every():  # so that whoever implements such a hook is there
+        pass
+    return discovery.manager
+
+
 def hook_set(name: str) -> list[tuple[str, dict[str, Any]]]:
     """The hooks of a hook set in order, each with its arguments; those of the sets that it extends come first."""
-    return _hooks_of_set(lookup.find("hook set", name), ())
+    return hooks_of(lookup.find("hook set", name))
 
 
 def backend(name: str) -> type[Any]:
@@ -204,34 +251,17 @@ def _make_hook(offer: Offer, arguments: Mapping[str, Any]) -> Callable[[Any], An
     return hook
 
 
-def _make_hooks(entry: HookEntry) -> list[tuple[Callable[[Any], Any], str | None]]:
+def _hooks_of_entry(entry: HookEntry) -> Sequence[tuple[Callable[[Any], Any], str | None]]:
     """The hooks that an entry stands for, each with the name that the optimizer is to know it by."""
-    if not isinstance(entry, NamedHook):
-        return [(entry, None)]
-    offer = lookup.find("hook", entry.name, or_else="hook set")
-    if offer.spec.kind == "hook":
-        return [(_make_hook(offer, entry.arguments), entry.known_as)]
-    if entry.arguments:
+    if isinstance(entry, NamedHook):
+        return make_hooks(entry.name, entry.arguments, entry.known_as)
+    return [(entry, None)]
+
+
+def _check_has(optimizer: Any, wanted: str, offer: Offer) -> None:
+    """Refuse what a class without it would silently take for an attribute, or not know what to do with."""
+    if not hasattr(type(optimizer), wanted):
         raise UnknownHyperparameterError(
-            f"the hook set {offer.shown_name} takes no arguments, but {', '.join(entry.arguments)} was given"
+            f"{offer.shown_name} takes no {'hooks' if wanted == 'add_hook' else wanted}: its class "
+            f"{type(optimizer).__name__} ({offer.plugin.origin}) has no {wanted}; it would, were it an optreg.Optimizer"
         )
-    return [(create_hook(name, **arguments), name) for name, arguments in _hooks_of_set(offer, ())]
-
-
-def _hooks_of_set(offer: Offer, inside: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
-    spec = offer.spec
-    assert isinstance(spec, HookSetSpec)
-    if offer.full_name in inside:
-        raise PluginError(f"hook sets extend each other in a circle: {' → '.join([*inside, offer.full_name])}")
-    found: list[tuple[str, dict[str, Any]]] = []
-    for name in spec.extends:
-        base = lookup.find("hook set", _from_within(offer, "hook set", name))
-        found += _hooks_of_set(base, (*inside, offer.full_name))
-    return found + [(_from_within(offer, "hook", name), dict(arguments)) for name, arguments in spec.hooks]
-
-
-def _from_within(offer: Offer, kind: str, name: str) -> str:
-    """What a name in a declaration means: of the same package where it has it, else what it means everywhere."""
-    own = f"{offer.plugin.namespace}/{name}"
-    is_own = "/" not in name and offer.plugin.namespace != BUILTIN and lookup.is_known(kind, own)
-    return own if is_own else name

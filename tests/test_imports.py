@@ -17,7 +17,7 @@ ROOT = Path(optreg.__file__).parent
 ORDER = """
     errors arrays contents copying schedules hyperparameters
     declarations hookspecs builtins entry_points offers namespaces discovery lookup
-    config_reader registering provenance registry
+    config_reader hook_sets registering provenance registry
     overlaps targets gradients options encoding dictionaries
     rule tracing states snapshots checkpoint_files backends norms deprecated passes
     hook repeat plan config checkpoints base optimizer matching matching_states serializers

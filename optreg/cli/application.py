@@ -4,42 +4,38 @@ from __future__ import annotations
 
 import io
 import sys
-from importlib import import_module
 from typing import Any
 
 import click
 
-from optreg.errors import OptregError
-
-COMMANDS = {
-    "list": ("optreg.cli.listing:list_names", "List optimizers, and all else that has a name."),
-    "info": ("optreg.cli.info:info", "Describe an optimizer: hyperparameters, paper, package."),
-    "compare": ("optreg.cli.compare:compare", "Train the same model with several optimizers; table and plot."),
-    "bench": ("optreg.cli.bench:bench", "Measure backends and other packages on this machine."),
-    "kernel": ("optreg.cli.kernel:kernel", "Print the kernel that is compiled for an optimizer."),
-    "plugins": ("optreg.cli.plugins:plugins", "Show the packages that offer names."),
-    "why": ("optreg.cli.why:why", "Explain what a name means, and why."),
-    "doctor": ("optreg.cli.doctor:doctor", "Look for what is broken; exit status 1 if something is."),
-}
-"""Where each command is, and its line in ``optreg --help``, which imports none of them."""
+from optreg.cli.commands import command, sections
+from optreg.cli.output import looking_at_packages
+from optreg.errors import OptregError, UnknownNameError
 
 
 class Application(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group whose commands are declared, and imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        return list(COMMANDS)
+        with looking_at_packages():
+            return [offer.shown_name for _, offers in sections() for offer in offers]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        try:
+            return command(cmd_name)
+        except UnknownNameError as error:
+            return ctx.fail(str(error))
+        except OptregError:
+            if ctx.resilient_parsing:  # a shell that completes words must not fail because of one command
+                return None
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        with looking_at_packages():
+            shown = list(sections())
+        for heading, offers in shown:
+            with formatter.section(heading):
+                formatter.write_dl([(offer.shown_name, offer.spec.summary) for offer in offers])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from optreg import lookup, registry
+from optreg.cli.commands import command
 from optreg.cli.output import looking_at_packages
 from optreg.declarations import KINDS
 from optreg.entry_points import ALLOWLIST, DISABLE, allowed_namespaces
@@ -63,6 +64,8 @@ def _broken_names(offers: list[Offer]) -> Iterator[str]:
 def _use(offer: Offer) -> Any:
     if offer.spec.kind == "optimizer":
         return registry.get(offer.full_name)
+    if offer.spec.kind == "command":
+        return command(offer.full_name)
     if offer.spec.kind == "hook set":
         return [lookup.implementation(lookup.find("hook", name)) for name, _ in registry.hook_set(offer.full_name)]
     return lookup.implementation(offer)

@@ -49,7 +49,8 @@ def list_names(pattern: str, kind: str, as_json: bool) -> None:
             rows = [[offer.spec.kind, *row] for offer, row in zip(found, rows, strict=True)]
         print_columns(headings, rows)
     else:
-        click.echo(f"No name matches {pattern!r}; `optreg list` shows them all.", err=True)
+        shown = f"`optreg list --kind {pattern}`" if pattern in _PLURALS else "`optreg list`"
+        click.echo(f"No name matches {pattern!r}; {shown} shows them all.", err=True)
     warn_of_broken(broken)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from click.testing import CliRunner, Result
 
 import optreg
-from optreg.cli.application import COMMANDS, application
+from cli.in_process import run
+from optreg import builtins
+
+COMMANDS = {spec.name: spec.summary for spec in builtins.optreg_commands()}
 
 LOUD = """
     import optreg
@@ -19,12 +21,6 @@ LOUD = """
         print("hello from a declaration")
         return [optreg.OptimizerSpec("loud", "loud_impl:Loud", "Prints.")]
 """
-
-
-def run(*arguments: str) -> Result:
-    result = CliRunner().invoke(application, list(arguments), prog_name="optreg")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
 
 
 @pytest.fixture
@@ -266,7 +262,7 @@ def test_every_command_has_help(command):
 
 
 def test_the_line_of_help_of_a_command_is_the_first_of_its_own_help():
-    for name, (_, line) in COMMANDS.items():
+    for name, line in COMMANDS.items():
         if name != "compare":
             text = " ".join(run(name, "--help").stdout.split())
             assert line.rstrip(".").partition(";")[0].partition(":")[0].split()[0] in text

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 import optreg
-from optreg.errors import ConfigError, HyperparameterError, PatternError, PluginError, UnknownHyperparameterError
+from optreg.errors import (
+    ConfigError,
+    HyperparameterError,
+    NameTakenError,
+    PatternError,
+    PluginError,
+    UnknownHyperparameterError,
+)
 from optreg.schedules import Cosine
 
 
@@ -271,6 +278,57 @@ def test_hook_sets_that_extend_each_other_in_a_circle_are_told(stable):
 def test_a_hook_set_of_an_unknown_hook_is_told(stable):
     with pytest.raises(LookupError, match="no built-in hook 'not_there'"):
         optreg.create("sgd", hooks=["stable/orphan"])
+
+
+def test_add_hook_takes_a_hook_set_as_well(stable):
+    optimizer = optreg.create("sgd")
+    optimizer.add_hook("stable/strict")
+    assert hook_names_of(optimizer) == hook_names_of(optreg.create("sgd", hooks=["stable/strict"]))
+
+
+def test_of_a_hook_set_that_does_not_fit_no_hook_is_added(stable):
+    optimizer = optreg.create("sgd", hooks=[("gradient_clipping", {"threshold": 2.0})])
+    with pytest.raises(NameTakenError, match="the hook gradient_clipping already exists"):
+        optimizer.add_hook("stable/strict")
+    assert hook_names_of(optimizer) == ["gradient_clipping"]
+
+
+def test_a_set_that_is_extended_twice_counts_once(stable):
+    optreg.register(optreg.HookSetSpec("left", ["lasso"], "", ["stable/base"]), namespace="my")
+    optreg.register(optreg.HookSetSpec("both", [], "", ["left", "stable/strict", "left"]), namespace="my")
+    names = [name for name, _ in optreg.registry.hook_set("my/both")]
+    assert names == ["skip_nonfinite", "stable/centralize", "lasso", "gradient_clipping", "stable/note"]
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda optimizer: optimizer.add_hook("stable/base", "mine"),
+        lambda optimizer: optreg.create("sgd", hooks=[{"name": "stable/base", "as": "mine"}]),
+    ],
+    ids=["add_hook", "create"],
+)
+def test_a_hook_set_cannot_be_known_by_another_name(stable, add):
+    with pytest.raises(
+        UnknownHyperparameterError, match="cannot be known as 'mine': its hooks keep names of their own"
+    ):
+        add(optreg.create("sgd"))
+
+
+class Foreign:
+    """An optimizer of another library: with setup() and update(), and nothing else of optreg's."""
+
+    def setup(self, target): ...
+
+    def update(self): ...
+
+
+@pytest.mark.parametrize(("what", "given"), [("options", {"*": {"lr": 0.5}}), ("hooks", ["skip_nonfinite"])])
+def test_a_class_that_has_neither_options_nor_hooks_says_so(site, what, given):
+    optreg.register("my/foreign", Foreign)
+    assert isinstance(optreg.create("my/foreign"), Foreign)
+    with pytest.raises(UnknownHyperparameterError, match=f"my/foreign takes no {what}: its class Foreign"):
+        optreg.create("my/foreign", **{what: given})
 
 
 def test_a_hook_set_takes_no_arguments(stable):

@@ -91,4 +91,4 @@ def test_declarations_can_be_compared_and_pickled():
 
 
 def test_every_kind_of_declaration_has_a_name_of_its_own():
-    assert list(KINDS) == ["optimizer", "hook", "hook set", "backend", "target", "task"]
+    assert list(KINDS) == ["optimizer", "hook", "hook set", "backend", "target", "task", "command"]

@@ -22,7 +22,7 @@ OWN_ADAMW = """
 
     @optreg.hookimpl
     def optreg_hooks():
-        return [optreg.HookSpec("sophia", "own_optim:hook", "A hook of the same name.")]
+        return [optreg.HookSpec("sophia", "own_optim:hook", "A hook of the same name.", aliases=["hook_only"])]
 
     def hook(optimizer): pass
 """
@@ -147,6 +147,16 @@ def test_info_says_what_is_declared_and_what_the_class_tells(installed):
     assert info.slots == ("m",)
     assert [(each.name, each.default) for each in info.hyperparameters] == [("lr", 0.1)]
     assert optreg.info("adamw").full_name == "optreg/adamw"
+
+
+def test_info_knows_names_of_every_kind(installed):
+    hook = optreg.info("gradient_clipping")
+    assert (hook.kind, hook.hyperparameters[0].name, hook.slots) == ("hook", "threshold", ())
+    assert optreg.info("own/hook_only").kind == "hook"
+    assert optreg.info("own/sophia").kind == "optimizer"
+    assert {optreg.info(name).kind for name in ("numpy", "digits-softmax", "doctor")} == {"backend", "task", "command"}
+    with pytest.raises(UnknownNameError, match="Did you mean 'weight_decay'"):
+        optreg.info("weight_decy")
 
 
 def test_the_name_of_a_class_is_what_create_takes(installed):
