@@ -13,20 +13,20 @@ Array: TypeAlias = Any
 """A ``numpy.ndarray`` or a ``cupy.ndarray``."""
 
 
-def _cupy() -> ModuleType | None:
+def imported_cupy() -> ModuleType | None:
     """CuPy, if this process has imported it: no array of it can exist otherwise."""
     return sys.modules.get("cupy")
 
 
 def is_array(value: object) -> bool:
     """Whether ``value`` is an array that can be changed in place: of NumPy, or of CuPy."""
-    cupy = _cupy()
+    cupy = imported_cupy()
     return isinstance(value, np.ndarray) or (cupy is not None and isinstance(value, cupy.ndarray))
 
 
 def array_module(array: Array) -> Any:
     """The module that the array belongs to: ``numpy`` or ``cupy``."""
-    cupy = _cupy()
+    cupy = imported_cupy()
     return cupy if cupy is not None and isinstance(array, cupy.ndarray) else np
 
 

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from optreg import registry
+from optreg.arrays import imported_cupy
 from optreg.backends.native import numba_is_installed
 from optreg.backends.work import Backend
 
@@ -30,13 +31,24 @@ def _named(name: str) -> Backend:
 
 
 @cache
-def _of_process() -> Backend:
-    return _named(os.environ.get("OPTREG_BACKEND") or ("numba" if numba_is_installed() else "numpy"))
+def host_backend() -> Backend:
+    """The fastest backend installed for arrays on the host."""
+    return _named("numba" if numba_is_installed() else "numpy")
+
+
+@cache
+def _of_environment() -> Backend | None:
+    name = os.environ.get("OPTREG_BACKEND")
+    return _named(name) if name else None
 
 
 def current_backend() -> Backend:
-    """The backend of the innermost :func:`use_backend`, or of ``OPTREG_BACKEND``, or the fastest installed."""
-    return _chosen.get() or _of_process()
+    """The backend of the innermost :func:`use_backend`, or of ``OPTREG_BACKEND``, or the fastest installed.
+
+    Which that is may depend on the array. A process that has imported CuPy may have arrays on a device; the backend for
+    those leaves arrays on the host to :func:`host_backend`.
+    """
+    return _chosen.get() or _of_environment() or (_named("cupy") if imported_cupy() else host_backend())
 
 
 @contextmanager

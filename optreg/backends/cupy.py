@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 import numpy as np
 
 from optreg.arrays import array_module, compute_dtype
+from optreg.backends import host_backend
 from optreg.backends.device_job import DeviceJob, layouts_of
 from optreg.backends.element_source import Element, element_source
 from optreg.backends.members import Jobs, members_of
 from optreg.backends.numpy import NumpyBackend
 from optreg.backends.variants import Signature, SlotType, Variant, variant_of
-from optreg.backends.work import Backend, Group, Repeatable, Tensor, Work
+from optreg.backends.work import Group, Repeatable, Tensor, Work
 from optreg.errors import UntraceableRuleError
 from optreg.rule import slots_of
 from optreg.tracing.nodes import DType
@@ -44,13 +44,12 @@ class CupyBackend:
 
     def __init__(self) -> None:
         self._as_written = NumpyBackend()
-        self._on_host: Backend | None = None
         self._warned: set[str] = set()
 
     def run(self, work: Work) -> Repeatable | None:
         """Make a step. Returns what can make it again, if everything in it was compiled."""
         if all(_is_on_host(tensor) for group in work.groups for tensor in group.tensors):
-            return self._host().run(work)
+            return host_backend().run(work)
         jobs: list[DeviceJob] = []
         left: list[tuple[int, Tensor]] = []
         on_host: list[tuple[int, Tensor]] = []
@@ -61,14 +60,13 @@ class CupyBackend:
                     left.extend(found)
                 else:
                     jobs.append(job)
-        made = Jobs(jobs)
-        made.run()
+        for job in jobs:
+            job.run()
         if left:
             self._as_written.run(work.only(left))
-        if on_host:
-            self._host().run(work.only(on_host))
-        lasting = not left and not on_host and all(job.variant.lasts for job in jobs)
-        return made if jobs and lasting else None
+        there = host_backend().run(work.only(on_host)) if on_host else Jobs([])
+        lasting = not left and all(job.variant.lasts for job in jobs)
+        return Jobs([*jobs, *there.jobs]) if lasting and isinstance(there, Jobs) else None
 
     def _sorted(
         self, work: Work, left: list[tuple[int, Tensor]], on_host: list[tuple[int, Tensor]]
@@ -116,12 +114,12 @@ class CupyBackend:
             ready = False
         return job if ready else None
 
-    def _host(self) -> Backend:
-        if self._on_host is None:
-            from optreg.backends.numba import NumbaBackend
-
-            self._on_host = NumbaBackend() if find_spec("numba") else self._as_written
-        return self._on_host
+    def sums_of_squares(
+        self, arrays: Sequence[np.ndarray[Any, Any]]
+    ) -> tuple[list[float], Sequence[np.ndarray[Any, Any]]]:
+        """Those of arrays on the host, which the backend there makes, and the arrays that it leaves."""
+        of_host = getattr(host_backend(), "sums_of_squares", None)
+        return ([], arrays) if of_host is None else of_host(arrays)
 
     def _warn(self, message: str) -> None:
         if message not in self._warned:

@@ -61,30 +61,30 @@ class Jobs:
     """Everything that a step does, ready to be done again on the arrays that the parameters then have."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        self._jobs = jobs
+        self.jobs = jobs
 
     def fit(self) -> bool:
         """Whether the arrays still have the shapes, dtypes and places that the tables say."""
         # Loops, because all() of a generator takes as long as what it asks.
-        for job in self._jobs:
+        for job in self.jobs:
             if not job.fits():
                 return self._released()
         return True
 
     def evaluate(self, holding: Holding) -> bool:
         """Evaluate the scalars of the step. False if a rule would take another branch than the one compiled."""
-        for job in self._jobs:
+        for job in self.jobs:
             if not job.evaluate(holding):
                 return self._released()
         return True
 
     def _released(self) -> bool:
         """Hold the arrays no longer, for there will be no step with them."""
-        for job in self._jobs:
+        for job in self.jobs:
             job.release()
         return False
 
     def run(self) -> None:
         """Change the arrays."""
-        for job in self._jobs:
+        for job in self.jobs:
             job.run()

@@ -80,11 +80,11 @@ class Work:
     groups: Sequence[Group]
 
     def only(self, tensors: Sequence[tuple[int, Tensor]]) -> Work:
-        """The work on some of the tensors, each given with the number of its group."""
-        by_group: dict[int, list[Tensor]] = {}
+        """The work on some of the tensors, each given with the number of its group; groups keep their numbers."""
+        by_group: list[list[Tensor]] = [[] for _ in self.groups]
         for number, tensor in tensors:
-            by_group.setdefault(number, []).append(tensor)
-        groups = [attrs.evolve(self.groups[number], tensors=found) for number, found in by_group.items()]
+            by_group[number].append(tensor)
+        groups = [attrs.evolve(group, tensors=found) for group, found in zip(self.groups, by_group, strict=True)]
         return attrs.evolve(self, groups=groups)
 
     @contextmanager

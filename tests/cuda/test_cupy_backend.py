@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 
 import attrs
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import optreg
 from optreg.arrays import to_host
+from optreg.backends import current_backend
 from optreg.backends.cuda_source import CHUNK, WORDS
 from optreg.backends.cupy import CupyBackend
 from optreg.backends.device_job import _kernel, by_value, chunk_table, launches
@@ -64,7 +66,7 @@ def assert_same_steps(make, arrays, steps=3, device=on_device, backend="cupy"):
             found.target[f"/{name}"].grad = device(gradient)
         with optreg.use_backend("numpy"):
             expected.update()
-        with optreg.use_backend(backend):
+        with optreg.use_backend(backend) if backend else nullcontext():
             found.update()
     for name in arrays:
         assert here[name].tobytes() == to_host(there[name]).tobytes(), name
@@ -118,6 +120,7 @@ def test_arrays_on_the_host_and_on_a_device_are_updated_together(emulation):
     kept = iter([True, False] * 20)
     place = lambda array: on_device(array) if next(kept) else array.copy()  # noqa: E731
     assert_same_steps(lambda: optreg.create("adam"), arrays, device=place)
+    assert [name for _, name, _ in emulation.launches].count("step") == 3
 
 
 def test_many_groups_are_split_into_launches_that_hold_their_scalars(emulation):
@@ -283,8 +286,30 @@ def test_words_are_one_structure():
     assert (words.size, words.itemsize) == (1, 48)
 
 
-def test_the_backend_is_offered_by_name():
+def test_the_backend_is_offered_by_name_and_chosen_when_cupy_is_there(emulation, monkeypatch):
+    assert isinstance(current_backend(), CupyBackend)
+    monkeypatch.delitem(sys.modules, "cupy")
+    assert not isinstance(current_backend(), CupyBackend)
     with optreg.use_backend("cupy"):
-        from optreg.backends import current_backend
-
         assert isinstance(current_backend(), CupyBackend)
+
+
+def test_arrays_on_a_device_get_kernels_without_being_asked_for(emulation):
+    arrays = {"w": np.ones(5, np.float32)}
+    assert_same_steps(lambda: optreg.create("adamw"), arrays, backend=None)
+    assert [name for _, name, _ in emulation.launches] == ["send", "step"] * 3
+
+
+def test_a_step_on_the_host_and_on_a_device_is_planned_once(emulation, monkeypatch):
+    monkeypatch.setenv("OPTREG_COMPILE", "now")
+    optimizer = optreg.create("adam", options={"/b": {"lr": 0.5}})
+    optimizer.setup({"a": np.ones(5), "b": on_device(np.ones(5)), "c": np.ones(5)})
+    planned = []
+    for _ in range(4):
+        optimizer.target["/a"].grad, optimizer.target["/c"].grad = np.ones(5), np.ones(5)
+        optimizer.target["/b"].grad = on_device(np.ones(5))
+        optimizer.update()
+        planned.append(optimizer._repeat)
+    assert set(planned) == {planned[0]} != {None}
+    np.testing.assert_allclose(optimizer.target["/a"].data, 1 - 4 * 0.001, rtol=1e-6)
+    np.testing.assert_allclose(optimizer.target["/b"].data.get(), 1 - 4 * 0.5, rtol=1e-6)
