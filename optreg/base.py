@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from optreg import deprecated, registry
+from optreg import adapters, deprecated, registry
 from optreg.arrays import device_of
 from optreg.config import config_of
 from optreg.copying import Copied
@@ -81,7 +81,7 @@ class Optimizer(Copied):
             TargetError: (a TypeError) not a target, or parameters that cannot be optimized. Nothing was changed.
             PatternError: a pattern of the options matches no parameter.
         """
-        target = as_target(link, registry.adapt_target)
+        target = as_target(link, adapters.adapt)
         parameters = named_parameters(target)
         for name, parameter in parameters:
             check_parameter(name, parameter.data)

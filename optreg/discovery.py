@@ -7,28 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from importlib import import_module
 from threading import RLock
-from types import FunctionType, ModuleType
-from typing import Any
 
 import pluggy
 
 from optreg import builtins, hookspecs
 from optreg.errors import PluginError, did_you_mean
+from optreg.hook_manager import HookManager
 from optreg.hookspecs import DECLARING
 from optreg.offers import BUILTIN, Plugin, cause
 
 _ENTRY_POINT = re.compile(r"\s*([\w.]+)\s*(?::\s*([\w.]+)\s*)?(?:\[.*\]\s*)?")
-
-
-class _Manager(pluggy.PluginManager):
-    """pluggy's manager, which finds the hook implementations of a module several times faster."""
-
-    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        # pluggy looks statically for descriptors; a module has none, and most of its names are no functions.
-        if isinstance(plugin, ModuleType):
-            value = vars(plugin).get(name)
-            return getattr(value, "optreg_impl", None) if isinstance(value, FunctionType) else None
-        return super().parse_hookimpl_opts(plugin, name)
 
 
 class Discovery:
@@ -42,7 +30,7 @@ class Discovery:
     """
 
     def __init__(self, registered: Iterable[tuple[Plugin, object]] = ()) -> None:
-        self.manager = _Manager("optreg")
+        self.manager = HookManager("optreg")
         self.manager.add_hookspecs(hookspecs)
         self._lock = RLock()
         self._installed: tuple[Plugin, ...] | None = None
@@ -101,13 +89,19 @@ class Discovery:
         """Forget an object that was taken."""
         with self._lock:
             self.manager.unregister(holder)
-            del self._holders[id(holder)]
+            self.manager.left_out.pop(self._holders.pop(id(holder)), None)
 
-    def unknown_hooks(self, plugin: Plugin) -> list[str]:
+    def stray_hooks(self, plugin: Plugin) -> list[str]:
         """The plugin's hook implementations that nobody calls, as problems. Certain once every plugin is loaded."""
+        left_out = [
+            problem
+            for name, problems in self.manager.left_out.items()
+            if name.rstrip("+") == plugin.namespace
+            for problem in problems.values()
+        ]
         callers = {name: caller for name, caller in vars(self.manager.hook).items() if not name.startswith("_")}
         specified = [name for name, caller in callers.items() if caller.has_spec()]
-        return [
+        return left_out + [
             f"implements {name!r}, a hook that nobody calls.{did_you_mean(name, specified)}"
             for name, caller in callers.items()
             if not caller.has_spec()
@@ -128,16 +122,32 @@ class Discovery:
                 for hook_name in DECLARING:
                     for implementation in self._implementations(hook_name, holder):
                         _note(plugin, hook_name, implementation)
+                plugin.problems += [*_ambiguities(plugin), *self._unmarked(holder)]
             except BaseException:
                 self.release(holder)
                 plugin.status = "unread"
                 plugin.problems.clear()
                 plugin.offers.clear()
                 raise
-            plugin.problems += _ambiguities(plugin)
             plugin.status = "faulty" if plugin.problems else "ok"
 
+    def _unmarked(self, holder: object) -> Iterator[str]:
+        """What looks like a hook implementation, and is none."""
+        hooks = [name for name in vars(hookspecs) if name.startswith("optreg_")]
+        known = self.manager.left_out.get(self._holders[id(holder)], {})
+        unmarked = [
+            name
+            for name in hooks
+            if callable(getattr(holder, name, None)) and name not in known and not self._implementations(name, holder)
+        ]
+        for name in unmarked:
+            yield f"has a function {name}() without @optreg.hookimpl, so that nobody calls it"
+        if not unmarked and not known and not self.manager.get_hookcallers(holder):
+            yield "declares nothing: it has no function that is marked with @optreg.hookimpl"
+
     def _register(self, plugin: Plugin, holder: object) -> None:
+        if holder == object():  # pluggy compares the objects of all packages with each other
+            raise PluginError(f"its {type(holder).__name__} says that it equals any other object")
         if id(holder) in self._holders:
             raise PluginError(f"the same object is registered as {self._holders[id(holder)]!r} already")
         name = plugin.namespace

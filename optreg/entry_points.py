@@ -28,7 +28,7 @@ class Claim:
     @cached_property
     def distribution(self) -> str:
         """The distribution's name."""
-        return self._headers.get("name") or "unnamed distribution"
+        return self._headers.get("name") or _name_of_directory(self.metadata) or "unnamed distribution"
 
     @cached_property
     def version(self) -> str:
@@ -78,7 +78,8 @@ def claims() -> Iterator[Claim]:
     seen: set[str] = set()
     for distribution in distributions():
         try:
-            name = _quick_name(distribution)
+            # This name comes from the directory's, without parsing the metadata; importlib.metadata relies on it, too.
+            name = _name_of_directory(distribution) or _normalized(distribution.name)
             if name in seen:
                 continue
             seen.add(name)
@@ -91,16 +92,20 @@ def claims() -> Iterator[Claim]:
                 yield Claim(entry.name, entry.value, entry.group, distribution)
 
 
-def _quick_name(distribution: Distribution) -> str:
-    # This name comes from the directory's, without parsing the metadata; importlib.metadata itself relies on it.
-    name: str | None = getattr(distribution, "_normalized_name", None)
-    return name or _normalized(distribution.name)
+def _name_of_directory(distribution: Distribution) -> str | None:
+    try:
+        name: str | None = getattr(distribution, "_normalized_name", None)
+    except Exception:  # it falls back on metadata, which may be damaged
+        return None
+    return name
 
 
 def _unreadable(distribution: Distribution) -> Iterator[Claim]:
     """A claim without a namespace for a damaged distribution, if it has to do with optreg at all."""
     try:
         text = distribution.read_text("entry_points.txt") or ""
+    except UnicodeDecodeError as error:
+        text = error.object.decode("utf-8", "replace")
     except Exception:
         return
     if GROUP in text:

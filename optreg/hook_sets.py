@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from optreg import lookup
 from optreg.declarations import HookSetSpec
-from optreg.errors import PluginError
+from optreg.errors import OptregError, PluginError
 from optreg.offers import BUILTIN, Offer
 
 Hooks: TypeAlias = list[tuple[str, dict[str, Any]]]
@@ -16,10 +18,20 @@ def hooks_of(offer: Offer) -> Hooks:
     """The hooks of a hook set, those of the sets that it extends first; of a set that is extended twice, once.
 
     Raises:
-        UnknownNameError: it extends a set that there is not.
+        UnknownNameError: it extends a set that does not exist.
         PluginError: sets extend each other in a circle.
     """
-    return _collected(offer, (), set())
+    with blamed(offer):
+        return _collected(offer, (), set())
+
+
+@contextmanager
+def blamed(offer: Offer) -> Iterator[None]:
+    """Say whose hook set it is that asks for what is wrong."""
+    try:
+        yield
+    except OptregError as error:
+        raise type(error)(f"the hook set {offer.shown_name} ({offer.plugin.origin}) cannot be used: {error}") from error
 
 
 def _collected(offer: Offer, inside: tuple[str, ...], done: set[str]) -> Hooks:

@@ -12,7 +12,7 @@ from importlib import import_module, invalidate_caches
 from threading import Lock
 from typing import Any
 
-from optreg.declarations import WITH_HYPHENS_TOO, TargetSpec, is_reference
+from optreg.declarations import WITH_HYPHENS_TOO, is_reference
 from optreg.discovery import Discovery
 from optreg.errors import PluginError, UnknownNameError, did_you_mean
 from optreg.offers import BUILTIN, Offer, Plugin, cause
@@ -146,7 +146,9 @@ def implementation(offer: Offer) -> Any:
     module, _, path = offer.target.partition(":")
     try:
         return reduce(getattr, path.split("."), import_module(module))
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise PluginError(
             f"{offer.shown_name} cannot be used: {offer.plugin.origin} declares it as {offer.target!r}, "
             f"which cannot be imported: {cause(error)}"
@@ -179,27 +181,6 @@ def in_memory(offer: Offer) -> Any:
         return reduce(getattr, path.split("."), sys.modules[module])
     except (KeyError, AttributeError):
         return None
-
-
-def adapter(value: object) -> Offer | None:
-    """The target adapter for an object: that of the nearest class in its ``__mro__``.
-
-    Raises:
-        PluginError: two packages have one for the same class.
-    """
-    adapters = offers("target")
-    for base in type(value).__mro__:
-        full_name = f"{base.__module__}.{base.__qualname__}"
-        matching = [offer for offer in adapters if isinstance(offer.spec, TargetSpec) and full_name in offer.spec.types]
-        if len(matching) > 1:
-            raise PluginError(
-                f"more than one adapter makes a target of {full_name}: "
-                + " and ".join(f"{offer.full_name} ({offer.plugin.origin})" for offer in matching)
-                + "; uninstall one, or leave its namespace out of OPTREG_PLUGINS"
-            )
-        if matching:
-            return matching[0]
-    return None
 
 
 def possible_owners(implementation: object) -> Iterator[Plugin]:

@@ -137,7 +137,7 @@ def problems() -> list[str]:
 
 
 def _error(plugin: Plugin) -> str | None:
-    clauses = [*plugin.problems, *lookup.discovery().unknown_hooks(plugin)]
+    clauses = [*plugin.problems, *lookup.discovery().stray_hooks(plugin)]
     return "; ".join(f"{plugin.origin} {clause}" for clause in clauses) or None
 
 

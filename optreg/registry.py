@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from optreg import lookup
 from optreg.config_reader import HookEntry, NamedHook, read
 from optreg.errors import HyperparameterError, PluginError, UnknownHyperparameterError
-from optreg.hook_sets import hooks_of
+from optreg.hook_sets import blamed, hooks_of
 from optreg.lookup import temporary
 from optreg.offers import Offer
 from optreg.provenance import Info, PluginInfo, describe, find_any, plugins, why
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Info",
     "PluginInfo",
-    "adapt_target",
     "backend",
     "create",
     "create_hook",
@@ -160,7 +159,9 @@ def make_hooks(
         raise UnknownHyperparameterError(
             f"the hook set {offer.shown_name} cannot be known as {known_as!r}: its hooks keep names of their own"
         )
-    return [(create_hook(each, **its_arguments), each) for each, its_arguments in hooks_of(offer)]
+    hooks = hooks_of(offer)
+    with blamed(offer):
+        return [(create_hook(each, **its_arguments), each) for each, its_arguments in hooks]
 
 
 def plugin_manager() -> pluggy.PluginManager:
@@ -189,14 +190,6 @@ def task(name: str) -> type[Any]:
     """The class of a task of ``optreg compare``."""
     found: type[Any] = lookup.implementation(lookup.find("task", name))
     return found
-
-
-def adapt_target(value: object) -> Any:
-    """Make a target of an object that some package has an adapter for; None if none has."""
-    if type(value).__module__ in ("builtins", "collections"):  # for a dict of arrays no entry point is read
-        return None
-    offer = lookup.adapter(value)
-    return None if offer is None else lookup.implementation(offer)(value)
 
 
 def name_of(implementation: object) -> str | None:

@@ -16,7 +16,7 @@ ROOT = Path(optreg.__file__).parent
 
 ORDER = """
     errors arrays contents copying schedules hyperparameters
-    declarations hookspecs builtins entry_points offers namespaces discovery lookup
+    declarations hookspecs builtins entry_points offers namespaces hook_manager discovery lookup adapters
     config_reader hook_sets registering provenance registry
     overlaps targets gradients options encoding dictionaries
     rule tracing states snapshots checkpoint_files backends norms deprecated passes

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from optreg import lookup, registry
+from optreg.adapters import clashes
 from optreg.cli.commands import command
 from optreg.cli.output import looking_at_packages
 from optreg.declarations import KINDS
@@ -32,7 +33,7 @@ def doctor() -> None:
         infos = plugins()
         checked = [(offer, _missing(offer)) for kind in KINDS for offer in lookup.offers(kind)]
         broken = [*problems(), *_broken_names([offer for offer, missing in checked if not missing])]
-        broken += _broken_settings()
+        broken += [*clashes(), *_broken_settings()]
     notes = [*_notes(infos), *(f"{offer.shown_name} needs {missing}" for offer, missing in checked if missing)]
     names = sum(not missing for _, missing in checked)
     click.echo(f"{len(infos)} {'package' if len(infos) == 1 else 'packages'}, {names} names checked")
@@ -57,7 +58,7 @@ def _broken_names(offers: list[Offer]) -> Iterator[str]:
             _use(offer)
         except OptregError as error:
             yield str(error)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:  # whatever it is, the names after it are looked at, too
             yield f"{offer.shown_name} ({offer.plugin.origin}) cannot be used: {cause(error)}"
 
 
@@ -67,7 +68,7 @@ def _use(offer: Offer) -> Any:
     if offer.spec.kind == "command":
         return command(offer.full_name)
     if offer.spec.kind == "hook set":
-        return [lookup.implementation(lookup.find("hook", name)) for name, _ in registry.hook_set(offer.full_name)]
+        return registry.make_hooks(offer.full_name, {})
     return lookup.implementation(offer)
 
 

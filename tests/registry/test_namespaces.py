@@ -118,23 +118,6 @@ def test_the_namespace_of_the_built_ins_is_reserved(site):
         optreg.create("optreg/calm")
 
 
-@pytest.mark.parametrize("namespace", ["Acme", "ac me", "acme/optim", "a.b", "ümlaut", "-acme", "1acme"])
-def test_a_namespace_with_odd_characters_is_told_and_not_loaded(site, namespace):
-    site.install("odd-optim", "1.0", {namespace: "odd_optim"}, {"odd_optim": "raise SystemExit('imported')"})
-    assert "adam" in optreg.names()
-    (odd,) = [info for info in optreg.plugins() if info.distribution == "odd-optim"]
-    assert odd.status == "broken"
-    assert f"odd-optim 1.0 claims the namespace {namespace!r}, but a namespace must be" in odd.error
-
-
-def test_one_distribution_that_names_two_modules_for_a_namespace_is_told(site):
-    site.install_text("double", "1.0", "[optreg.v1]\ndouble = one\ndouble = two\n", {})
-    (first, second) = [info for info in optreg.plugins() if info.distribution == "double"]
-    assert first.error == second.error
-    assert "double 1.0" in first.error
-    assert "more than one module for the namespace 'double': one and two" in first.error
-
-
 def test_one_module_for_two_namespaces_is_told(site):
     site.install("twice", "1.0", {"one": "twice", "two": "twice"}, {"twice": site_source("twice")})
     assert optreg.names("*/calm") == ["one/calm"]

@@ -5,7 +5,7 @@ import types
 import pytest
 
 import optreg
-from optreg import BackendSpec, HookSetSpec, HookSpec, OptimizerSpec, TargetSpec, TaskSpec, registry
+from optreg import BackendSpec, HookSetSpec, HookSpec, OptimizerSpec, TargetSpec, TaskSpec, adapters, registry
 from optreg.errors import NameTakenError, PluginError, UnknownNameError
 
 
@@ -271,10 +271,10 @@ class SpecialAdapted(Adapted):
 
 
 def test_a_target_adapter_is_found_by_the_names_of_the_classes_of_an_object():
-    assert registry.adapt_target(Model(3)) is None
+    assert adapters.adapt(Model(3)) is None
     optreg.register(TargetSpec("model", f"{__name__}:Adapted", types=[f"{__name__}.Model"]), namespace="my")
     model = SpecialModel(3)
-    assert type(registry.adapt_target(model)) is Adapted
+    assert type(adapters.adapt(model)) is Adapted
     assert optreg.create("sgd").setup(model).target.model is model
 
 
@@ -283,12 +283,12 @@ def test_the_adapter_of_the_nearest_class_is_taken():
     optreg.register(
         TargetSpec("special", f"{__name__}:SpecialAdapted", [f"{__name__}.SpecialModel"]), namespace="other"
     )
-    assert type(registry.adapt_target(SpecialModel(3))) is SpecialAdapted
-    assert type(registry.adapt_target(Model(3))) is Adapted
+    assert type(adapters.adapt(SpecialModel(3))) is SpecialAdapted
+    assert type(adapters.adapt(Model(3))) is Adapted
 
 
 def test_two_adapters_for_one_class_are_an_error_that_names_both():
     for namespace in ("one", "two"):
         optreg.register(TargetSpec("model", f"{__name__}:Adapted", [f"{__name__}.Model"]), namespace=namespace)
     with pytest.raises(PluginError, match=r"more than one adapter .*Model: one/model .* and two/model"):
-        registry.adapt_target(Model(3))
+        adapters.adapt(Model(3))
