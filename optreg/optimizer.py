@@ -16,7 +16,7 @@ from optreg.hyperparameters import holding
 from optreg.overlaps import check_apart
 from optreg.passes import groups_at, prepare_pass, run, run_rule
 from optreg.plan import Plan, plan_hooks
-from optreg.repeat import Repeat
+from optreg.repeat import Repeats
 from optreg.rule import has_rule
 from optreg.targets import check_parameter, described, named_parameters
 
@@ -38,7 +38,7 @@ class GradientMethod(Optimizer):
     changes_gradients: ClassVar[bool] = False
     _use_cleargrads: bool = False
     _plan: Plan | None = None
-    _repeat: Repeat | None = None
+    _repeats: Repeats | None = None
 
     def use_cleargrads(self, use: bool = True) -> None:
         """Have ``update(lossfun)`` set gradients to None before it calls ``lossfun``, rather than to zeros."""
@@ -63,33 +63,23 @@ class GradientMethod(Optimizer):
         """
         _ = self.target
         loss = None if lossfun is None else self._evaluate(lossfun, args, kwds)
+        repeats = self._own_repeats()
+        if repeats.again():
+            self._run_stages(self._planned().after, self.t)
+            return loss
+        plan = self._planned()
+        if not repeats.fit():
+            self._check_parameters()
+            self.reallocate_cleared_grads()
+            fit_gradients(named_parameters(self.target))
         try:
-            repeated = self._repeat is not None and self._repeat.run(self)
+            fused = self._run_hooks_before(plan)
         except SkipStep:
             self.t += 1
             return loss
-        after = self._repeat.after if self._repeat is not None and repeated else self._make_planned_step()
-        if after:
-            self._run_stages(after, self.t)
-        return loss
-
-    def _make_planned_step(self) -> Sequence[Any]:
-        """Make a step but for what comes after its pass, which is returned."""
-        former, self._repeat = self._repeat, None
-        plan = self._planned()
-        self._check_parameters()
-        self.reallocate_cleared_grads()
-        fit_gradients(named_parameters(self.target))
-        try:
-            fused = self._run_hooks_before(plan, observed=former is not None and former.observed)
-        except SkipStep:
-            self.t += 1
-            return ()
-        self.prepare()
         self._update_parameters(fused, plan.fused_after)
-        if former is not None and self._repeat is not None:
-            self._repeat.join(former)
-        return plan.after
+        self._run_stages(plan.after, self.t)
+        return loss
 
     def _evaluate(self, lossfun: Callable[..., Any], args: Any, kwds: Any) -> Any:
         if not callable(lossfun):
@@ -140,7 +130,7 @@ class GradientMethod(Optimizer):
             self._plan = plan_hooks(hooks)
         return self._plan
 
-    def _run_hooks_before(self, plan: Plan, observed: bool) -> tuple[Any, ...]:
+    def _run_hooks_before(self, plan: Plan) -> tuple[Any, ...]:
         """Run the hooks but those that share the pass of the optimizer's rule, which are returned."""
         if self._overrides("call_hooks"):
             self.call_hooks()
@@ -149,18 +139,23 @@ class GradientMethod(Optimizer):
         if self._overrides("prepare"):  # which comes after the hooks
             self._run_stages([plan.fused], self.t)
             return ()
-        if not observed:
-            self._observe(plan.fused)
+        self._observe(plan.fused)
         return plan.fused
 
     def _run_stages(self, stages: Sequence[Any], t: int) -> None:
         for stage in stages:
             if isinstance(stage, tuple):
                 self._observe(stage)
-                run(prepare_pass(self, [(hook, t) for hook in stage if self._has_hook(hook)]))
+                self._run_rules_of_hooks(stage, t)
             elif self._has_hook(stage):
                 stage(self)
                 self.reallocate_cleared_grads()
+
+    def _run_rules_of_hooks(self, hooks: Sequence[Any], t: int) -> None:
+        present = [hook for hook in hooks if self._has_hook(hook)]
+        if not self._own_repeats().run(present):
+            work = prepare_pass(self, [(hook, t) for hook in present])
+            self._own_repeats().keep(work, run(work))
 
     def _observe(self, stage: tuple[Any, ...]) -> None:
         if stage and observes(stage[0]) and self._has_hook(stage[0]):
@@ -168,23 +163,27 @@ class GradientMethod(Optimizer):
 
     # The update of the parameters
 
-    def _update_parameters(self, before: tuple[Any, ...], after: tuple[Any, ...]) -> None:
+    def _update_parameters(self, before: Sequence[Any], after: Sequence[Any]) -> None:
+        before = [hook for hook in before if self._has_hook(hook)]
+        after = [hook for hook in after if self._has_hook(hook)]
+        if self._own_repeats().run([*before, self, *after]):
+            return
+        self.prepare()
         parameters = named_parameters(self.target)
-        hooks_before = [(hook, self.t) for hook in before if self._has_hook(hook)]
         t = self.t + 1
-        hooks_after = [(hook, t) for hook in after if self._has_hook(hook)]
         if all(self._runs_rule_on(parameter) for _, parameter in parameters):
-            ready = prepare_pass(self, [*hooks_before, (self, t), *hooks_after] if parameters else [])
+            owners = [*((hook, t - 1) for hook in before), (self, t), *((hook, t) for hook in after)]
+            work = prepare_pass(self, owners if parameters else [])
             self.t = t
             try:
-                prepared = run(ready)
+                prepared = run(work)
             except BaseException:
                 self.t = t - 1
                 raise
-            if prepared is not None and self._may_repeat():
-                self._repeat = Repeat(ready, prepared)
+            if not any(map(self._overrides, ("call_hooks", "prepare", "reallocate_cleared_grads"))):
+                self._own_repeats().keep(work, prepared)
             return
-        run(prepare_pass(self, hooks_before))
+        self._run_rules_of_hooks(before, self.t)
         groups = groups_at(self, parameters, t)
         self.t = t
         for values, members in groups:
@@ -192,12 +191,12 @@ class GradientMethod(Optimizer):
                 for name, parameter in members:
                     with device_of(parameter.data):
                         self.update_one(parameter, self._states[name])
-        run(prepare_pass(self, hooks_after))
+        self._run_rules_of_hooks(after, t)
 
-    def _may_repeat(self) -> bool:
-        """Whether nothing of a step is overridden, so that the pass is all there is to it."""
-        overridden = any(map(self._overrides, ("call_hooks", "prepare", "reallocate_cleared_grads")))
-        return not overridden and self._plan is not None and not self._plan.before
+    def _own_repeats(self) -> Repeats:
+        if self._repeats is None or self._repeats.optimizer is not self:  # (those of a copy's original)
+            self._repeats = Repeats(self)
+        return self._repeats
 
     def _runs_rule_on(self, parameter: Any) -> bool:
         """Whether the rule is all there is to the update of a parameter."""

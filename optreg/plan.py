@@ -20,6 +20,7 @@ class Plan:
         fused: the last elementwise rule hooks before the update, in the pass of the optimizer's rule.
         fused_after: the first rule hooks after the update, in that pass as well.
         after: what runs after the update.
+        is_one_pass: nothing happens before the pass of the optimizer's rule.
     """
 
     hooks: tuple[Any, ...]
@@ -27,6 +28,7 @@ class Plan:
     fused: tuple[Any, ...]
     fused_after: tuple[Any, ...]
     after: tuple[Any, ...]
+    is_one_pass: bool
 
 
 def plan_hooks(hooks: Iterable[Any]) -> Plan:
@@ -36,7 +38,8 @@ def plan_hooks(hooks: Iterable[Any]) -> Plan:
     after = _stages([hook for hook in hooks if timing_of(hook) == "post"])
     fused = before.pop() if before and _may_be_fused(before[-1]) else ()
     fused_after = after.pop(0) if after and _may_be_fused(after[0]) and not observes(after[0][0]) else ()
-    return Plan(hooks, tuple(before), fused, fused_after, tuple(after))
+    is_one_pass = not before and not (fused and observes(fused[0]))
+    return Plan(hooks, tuple(before), fused, fused_after, tuple(after), is_one_pass)
 
 
 def _stages(hooks: Sequence[Any]) -> list[Any]:

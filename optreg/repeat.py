@@ -2,101 +2,139 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 from optreg.backends import current_backend
 from optreg.backends.work import Repeatable, Work
 from optreg.contents import Contents
-from optreg.hook import observes
-from optreg.hyperparameters import holding, signature, values_at
+from optreg.hyperparameters import NOTHING, holding, signature, values_at
 from optreg.passes import groups_at, step_of
 from optreg.targets import ArrayTarget, named_parameters
 
 MOST = 4
-"""Forms of a step that are remembered."""
+"""Forms of a pass that are remembered, for rules that take their branches in turns."""
+
+
+class Repeats:
+    """The passes of an optimizer's steps, each made ready once, for the steps after.
+
+    A pass is known by the owners of its rules. Copies and pickles are None: a copy plans its steps itself.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self.optimizer = optimizer
+        self._forms: dict[tuple[int, ...], list[Repeat]] = {}
+        self._last: Repeat | None = None
+
+    def __reduce__(self) -> Any:
+        return type(None), ()
+
+    def again(self) -> bool:
+        """Make the last pass of the optimizer's rule again, if a step begins with it. False if nothing was changed."""
+        last = self._last
+        return last is not None and last.comes_first and last.fits() and last.run()
+
+    def fit(self) -> bool:
+        """Whether all parameters and gradients fit what the last pass with the optimizer's rule was made for."""
+        if self._last is None:
+            return False
+        fits = self._last.fits()
+        self._last.release()
+        return fits
+
+    def run(self, owners: Sequence[Any]) -> bool:
+        """Make the pass of the rules of these owners. False if it must be planned anew; then nothing was changed."""
+        forms = self._forms.get(tuple(map(id, owners)), [])
+        for place, form in enumerate(forms):
+            if form.fits() and form.run():
+                forms.insert(0, forms.pop(place))
+                self._note(form)
+                return True
+        return False
+
+    def keep(self, work: Work, prepared: Repeatable | None) -> None:
+        """Remember a pass that was planned for the optimizer's present ``t``, if the backend can make it again."""
+        if prepared is None:
+            return
+        owners = [rule.owner for rule in work.groups[0].rules]
+        form = Repeat(work, prepared, owners)
+        forms = self._forms.pop(tuple(map(id, owners)), [])
+        self._forms = {key: kept for key, kept in self._forms.items() if kept[0].is_still()}
+        self._forms[form.key] = [form, *(each for each in forms if each.is_still())][:MOST]
+        self._note(form)
+
+    def _note(self, form: Repeat) -> None:
+        if form.moves_on:
+            self._last = form
 
 
 class Repeat:
-    """The pass of an optimizer's rule, made ready once, for the steps after.
+    """A pass made ready.
 
     Args:
         work: the pass as it was planned, for the optimizer's present ``t``.
         prepared: what the backend made of it.
+        owners: of its rules.
 
     Attributes:
-        after: the stages that come after the pass.
-        observed: in the last call of :meth:`run`, the hook that observes has done so.
+        key: that tells the pass from others of the optimizer.
+        moves_on: the optimizer's rule is in it, so that it is made for the step after ``t``.
+        comes_first: nothing comes before it in a step.
     """
 
-    def __init__(self, work: Work, prepared: Repeatable) -> None:
-        self.observed = False
-        self._siblings = [self]
+    def __init__(self, work: Work, prepared: Repeatable, owners: Sequence[Any]) -> None:
         self._optimizer = optimizer = work.optimizer
         self._prepared = prepared
         self._backend = current_backend()
+        self.key = tuple(map(id, owners))
+        self.moves_on = any(owner is optimizer for owner in owners)
+        self.comes_first = self.moves_on and optimizer._plan.is_one_pass
         self._hooks = [(hook, t - optimizer.t) for hook, t, _ in work.hooks]
-        self._observer = next((hook for hook, offset in self._hooks if offset < 0 and observes(hook)), None)
         self._parameters = named_parameters(optimizer.target)
-        owners = [optimizer, *(hook for hook, _ in self._hooks)]
         self._classes = [(owner, type(owner), type(owner).rule) for owner in owners]
         self._choices = [(owner, name, value) for owner in owners for name, value in _choices_of(owner)]
         self._plain = len(work.groups) == 1 and not any(map(_has_schedules, owners)) and not work.groups[0].values
-        self._target, self._plan, self.after = optimizer.target, optimizer._plan, optimizer._plan.after
+        self._target, self._plan = optimizer.target, optimizer._plan
         self._states, self._options = optimizer._states, optimizer._options
-        self._names = list({**vars(optimizer), "_repeat": self})
+        self._names = list(vars(optimizer))
         self._snapshot = optimizer.target.snapshot() if isinstance(optimizer.target, ArrayTarget) else None
         hooks, hook_states = optimizer._hooks, optimizer._hook_states
         self._counts = len(hooks), len(hook_states)
         kept = [each for each in (hooks, hook_states) if each]
         self._contents = Contents([*kept, optimizer._states, *hook_states.values()])
 
-    def __reduce__(self) -> Any:
-        return type(None), ()  # a copy of an optimizer plans its steps itself
+    def fits(self) -> bool:
+        """Whether everything is as it was, but for the values of arrays and numbers."""
+        return self.is_still() and self._prepared.fit()
 
-    def join(self, former: Repeat) -> None:
-        """Remember what was repeated before, for when it is right again: a rule may take its branches in turns."""
-        if former._is_still(self._optimizer):
-            self._siblings = former._siblings
-            self._siblings.append(self)
-            del self._siblings[:-MOST]
+    def release(self) -> None:
+        """Hold the arrays no longer that :meth:`fits` has seen."""
+        self._prepared.release()
 
-    def run(self, optimizer: Any) -> bool:
-        """Make a step. False if it must be planned anew; then nothing was changed."""
-        self.observed = False
-        if self._step(optimizer, self):
-            return True
-        for sibling in self._siblings:
-            if sibling is not self and sibling._step(optimizer, self):
-                optimizer._repeat = sibling
-                return True
-        return False
-
-    def _step(self, optimizer: Any, asked: Repeat) -> bool:
-        if not (self._is_still(optimizer) and self._prepared.fit()):
-            return False
-        if self._observer is not None and not asked.observed:
-            asked.observed = True
-            self._observer.observe(optimizer)
-        t = optimizer.t
+    def run(self) -> bool:
+        """Change the arrays, which fit. False if the rules are not the same any more; then nothing was changed."""
+        optimizer, t = self._optimizer, self._optimizer.t
         ready = False
         try:
-            optimizer.t = t + 1
-            ready = self._evaluate(t + 1)
+            optimizer.t = t + self.moves_on
+            ready = self._evaluate(optimizer.t)
         except Exception:  # the planned step meets the same, and says what it is
             pass
         finally:
             if not ready:
                 optimizer.t = t
+                self.release()
         if ready:
             self._prepared.run()
         return ready
 
-    def _is_still(self, optimizer: Any) -> bool:
+    def is_still(self) -> bool:
         """Whether everything that the plan relied on is the same."""
+        optimizer = self._optimizer
         return (
-            optimizer is self._optimizer
-            and optimizer.target is self._target
+            optimizer.target is self._target
             and optimizer._plan is self._plan
             and optimizer._states is self._states
             and optimizer._options is self._options
@@ -131,11 +169,11 @@ class Repeat:
             object.__setattr__(hook, "t", t + offset)
         if self._plain:
             return self._prepared.evaluate(_as_it_is)
-        groups = [values for values, _ in groups_at(self._optimizer, self._parameters, t)]
+        of_groups = groups_at(self._optimizer, self._parameters, t) if self.moves_on else [(NOTHING, [])]
         with ExitStack() as stack:
             for hook, offset in self._hooks:
                 stack.enter_context(holding(hook, values_at(hook, step_of(hook, t + offset))))
-            return self._prepared.evaluate(lambda number: holding(self._optimizer, groups[number]))
+            return self._prepared.evaluate(lambda number: holding(self._optimizer, of_groups[number][0]))
 
 
 _AS_IT_IS = nullcontext()

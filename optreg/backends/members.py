@@ -65,24 +65,23 @@ class Jobs:
 
     def fit(self) -> bool:
         """Whether the arrays still have the shapes, dtypes and places that the tables say."""
-        # Loops, because all() of a generator takes as long as what it asks.
-        for job in self.jobs:
+        for job in self.jobs:  # (a loop, because all() of a generator takes as long as what it asks)
             if not job.fits():
-                return self._released()
+                self.release()
+                return False
         return True
 
     def evaluate(self, holding: Holding) -> bool:
         """Evaluate the scalars of the step. False if a rule would take another branch than the one compiled."""
-        for job in self.jobs:
+        for job in self.jobs:  # noqa: SIM110 (as above)
             if not job.evaluate(holding):
-                return self._released()
+                return False
         return True
 
-    def _released(self) -> bool:
-        """Hold the arrays no longer, for there will be no step with them."""
+    def release(self) -> None:
+        """Hold the arrays no longer."""
         for job in self.jobs:
             job.release()
-        return False
 
     def run(self) -> None:
         """Change the arrays."""

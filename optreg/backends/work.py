@@ -119,6 +119,9 @@ class Repeatable(Protocol):
     def run(self) -> None:
         """Change the arrays."""
 
+    def release(self) -> None:
+        """Hold the arrays no longer that :meth:`fit` has seen: they are not to be changed now."""
+
 
 class Backend(Protocol):
     """What a package offers through a ``BackendSpec``: a class without arguments of this shape."""

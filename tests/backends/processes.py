@@ -22,7 +22,7 @@ def steps(optimizer, count):
         optimizer.update()
 
 def compiled(optimizer):
-    return optimizer._repeat is not None
+    return optimizer._repeats is not None and optimizer._repeats.fit()
 
 def right(optimizer, size=5, name="sgd", **hyperparameters):
     with optreg.use_backend("numpy"):

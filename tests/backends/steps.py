@@ -105,8 +105,13 @@ def has(name: str, hyperparameter: str) -> bool:
 
 
 def repeats(optimizer: Any) -> bool:
-    """Whether the next step would be made by kernels alone, without planning."""
-    return optimizer._repeat is not None
+    """Whether a step with these gradients would be made by kernels alone, without planning."""
+    return optimizer._repeats is not None and optimizer._repeats.fit()
+
+
+def form_of(optimizer: Any) -> Any:
+    """What the last step was made with, if that can be used again."""
+    return optimizer._repeats and optimizer._repeats._last
 
 
 def both(run: Callable[[], Any]) -> tuple[Any, Any]:

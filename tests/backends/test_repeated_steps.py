@@ -14,9 +14,11 @@ import pytest
 import optreg
 from backends.changes_of_optimizers import Averaging
 from backends.changes_of_parameters import CHANGES, Change, new_tree
-from backends.steps import assert_same, both, everything, repeats, step
+from backends.steps import assert_same, both, everything, form_of, repeats, step
 from optreg import GradientMethod, Hook
+from optreg.backends import current_backend
 from optreg.errors import SkipStep, TargetError
+from optreg.passes import prepare_pass
 from optreg.schedules import Exponential
 
 METHODS = ["sgd", "adamw", "nadam", "rmsprop", "radam"]
@@ -123,9 +125,9 @@ def test_unpickled_gradients_do_not_keep_a_step_from_being_repeated():
         for _ in range(3):
             optimizer.target["w"].grad = gradient = pickle.loads(pickle.dumps(np.ones(3)))
             assert gradient.dtype is not np.dtype(float)
-            before = optimizer._repeat
+            before = form_of(optimizer)
             optimizer.update()
-        assert optimizer._repeat is before
+        assert form_of(optimizer) is before
 
 
 def test_a_checkpoint_that_is_loaded_in_between_is_gone_on_from(tmp_path):
@@ -237,7 +239,7 @@ def test_a_rule_that_takes_its_branches_in_turns_is_planned_once_for_each():
             small = number % 3 == 0
             optimizer.target["w"].grad = np.full(3, 0.1 if small else 10.0)
             optimizer.update()
-            repeats_of[small].add(id(optimizer._repeat))
+            repeats_of[small].add(form_of(optimizer))
     assert len(repeats_of[True]) == len(repeats_of[False]) == 1
     assert repeats_of[True] != repeats_of[False]
 
@@ -252,3 +254,78 @@ def test_gradients_are_not_held_by_forms_of_the_step_that_were_not_taken():
             optimizer.update()
             optimizer.target["w"].grad = None
             assert sys.getrefcount(gradient) == 2
+
+
+def _noted(notes: list[int]) -> Any:
+    def note(opt: Any) -> None:
+        notes.append(opt.t)
+
+    return note
+
+
+def _many_hooks(notes: list[int]) -> list[Any]:
+    """Passes before, with, and after that of the optimizer, and callables between them."""
+    return [
+        optreg.WeightDecay(0.1),
+        optreg.GradientClipping(Exponential(2.0, 0.9)),
+        _noted(notes),
+        optreg.Lasso(0.01),
+        Averaging(),
+        optreg.create_hook("skip_nonfinite"),
+    ]
+
+
+def test_every_pass_of_a_step_is_planned_once(monkeypatch):
+    planned: list[tuple[str, int]] = []
+
+    def counted(optimizer: Any, timed: Any) -> Any:
+        planned.append((current_backend().name, optimizer.t))
+        return prepare_pass(optimizer, timed)
+
+    monkeypatch.setattr(optreg.optimizer, "prepare_pass", counted)
+
+    def run() -> Any:
+        notes: list[int] = []
+        optimizer = optreg.create("adamw").setup(new_tree())
+        for number, hook in enumerate(_many_hooks(notes)):
+            optimizer.add_hook(hook, name=str(number))
+        rng = np.random.default_rng(4)
+        for _ in range(10):
+            step(optimizer, rng)
+        return everything(optimizer), notes
+
+    (expected, notes), (found, found_notes) = both(run)
+    assert_same(expected, found)
+    assert found_notes == notes == list(range(10))
+    assert planned.count(("numpy", 9)) == 4, "a pass before each callable, and two around the norm"
+    assert {t for name, t in planned if name == "numba"} <= {0, 1}
+
+
+@pytest.mark.parametrize("place", range(7))
+def test_a_hook_may_change_everything_between_the_passes(place):
+    def meddle(opt: Any) -> None:
+        parameter = next(iter(opt.target.params()))
+        if opt.t % 4 == 1:
+            parameter.grad = np.full_like(parameter.grad, 0.5)
+        elif opt.t % 4 == 2:
+            parameter.grad = None
+        elif opt.t == 7:
+            opt.remove_hook("3")
+        elif opt.t == 8:
+            opt.target.arrays["late"] = np.ones(3)
+            opt.target["late"].grad = np.ones(3)
+        elif opt.t == 12:
+            opt.lr = 0.5
+
+    def run() -> Any:
+        optimizer = optreg.create("adamw").setup(new_tree())
+        hooks = _many_hooks([])
+        hooks.insert(place, meddle)
+        for number, hook in enumerate(hooks):
+            optimizer.add_hook(hook, name=f"{number - (number > place)}" if hook is not meddle else "meddle")
+        rng = np.random.default_rng(4)
+        for _ in range(16):
+            step(optimizer, rng)
+        return everything(optimizer)
+
+    assert_same(*both(run))

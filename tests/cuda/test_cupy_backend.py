@@ -309,7 +309,7 @@ def test_a_step_on_the_host_and_on_a_device_is_planned_once(emulation, monkeypat
         optimizer.target["/a"].grad, optimizer.target["/c"].grad = np.ones(5), np.ones(5)
         optimizer.target["/b"].grad = on_device(np.ones(5))
         optimizer.update()
-        planned.append(optimizer._repeat)
+        planned.append(optimizer._repeats._last)
     assert set(planned) == {planned[0]} != {None}
     np.testing.assert_allclose(optimizer.target["/a"].data, 1 - 4 * 0.001, rtol=1e-6)
     np.testing.assert_allclose(optimizer.target["/b"].data.get(), 1 - 4 * 0.5, rtol=1e-6)
