@@ -1,28 +1,38 @@
-"""The text of a CUDA kernel: a traced rule on the elements of many tensors, in one launch.
+"""The text of CUDA kernels: a traced rule on the elements of many tensors, in one launch.
 
 A block works on one chunk::
 
-    step<<<chunks, THREADS>>>(addresses, groups, chunks, parts, arrived, first_chunk, first_row, scalars)
+    step<<<chunks, THREADS>>>(tables, first_chunk, first_row, scalars)
 
 Tensor ``k`` has the array ``j`` of the rule at ``addresses[k, j]``, and the hyperparameters of the row ``groups[k]``.
 Chunk ``c`` is ``chunks[c]``: a tensor, and where in it the chunk begins and ends. All of them are int64, on the device.
 ``scalars`` are rows of float64 in the launch itself, the first of them that of ``first_row``: nothing has to be sent to
-the device, or waited for, when only they change.
+the device, or waited for, when only they change. A scalar that is on the device already stands there as its address.
 
 Slots that are one number a tensor are read by every block of the tensor. The last one to have read them writes the new
 ones: ``parts[k]`` is the number of chunks of tensor ``k``, ``arrived[k]`` counts them (uint32, zero before and after).
+
+What a rule must know of whole tensors (norms, sums, means, the largest element) comes first, stage by stage, from
+kernels ``reduce`` of the same arguments, which change no array. Each block leaves its ``partials`` (float64) for the
+last one of its tensor, which joins them in the order of the chunks and writes ``known[k, column]``: the sums are the
+same each time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Set
+
+import attrs
+
 from optreg.backends.element_source import Element, element_source, type_of
-from optreg.tracing.nodes import Rule
+from optreg.tracing.nodes import Reduction, Rule
 
 THREADS = 256
 """Of a block."""
 CHUNK = 8192
 """Elements of a chunk."""
-NAME = "step"
+STEP, REDUCE = "step", "reduce"
+"""The names of the kernels."""
 OPTIONS = ("--std=c++17", "--fmad=false", "--prec-div=true", "--prec-sqrt=true", "--ftz=false")
 """What NVRTC has to be told so that the bits are those of NumPy."""
 WORDS = 480
@@ -30,6 +40,7 @@ WORDS = 480
 
 PRELUDE = """\
 #define OPTREG_FUNCTION static __device__ __forceinline__
+#define OPTREG_INFINITY __longlong_as_double(0x7ff0000000000000LL)
 struct Half { unsigned short bits; };
 OPTREG_FUNCTION float to_float(Half half) {
     float number;
@@ -54,22 +65,34 @@ extern "C" __global__ void send(long long *table, const long long first, const i
 """
 """A kernel that writes numbers from its launch to a table: no memory of the host must stay as it is until it runs."""
 
+_TABLES = """\
+struct Tables {
+    const long long *addresses, *groups, *chunks, *parts;
+    unsigned int *arrived;
+    double *known, *partials;
+};
+"""
+
+TABLES = ("addresses", "groups", "chunks", "parts", "arrived", "known", "partials")
+"""The addresses that a launch is given first, as one structure."""
+
 _KERNEL = """\
-struct Scalars {{ double of[{scalars}]; }};
+struct Scalars {{ Word of[{scalars}]; }};
 template <class T> struct alignas(16) Pack {{ T of[{pack}]; }};
 
 extern "C" __global__ void __launch_bounds__({threads}) {name}(
-    const long long *addresses, const long long *groups, const long long *chunks, const long long *parts,
-    unsigned int *arrived, const long long first_chunk, const long long first_row,
+    const Tables tables, const long long first_chunk, const long long first_row,
     const __grid_constant__ Scalars scalars)
 {{
-    const long long *const chunk = chunks + 3 * (first_chunk + blockIdx.x);
+    const long long number = first_chunk + blockIdx.x;
+    const long long *const chunk = tables.chunks + 3 * number;
     const long long tensor = chunk[0];
     const int count = (int)(chunk[2] - chunk[1]);
-    const long long *const address = addresses + {width} * tensor;
+    const long long *const address = tables.addresses + {width} * tensor;
 {pointers}
-    const Once same = once(scalars.of + {columns} * (groups[tensor] - first_row){numbers});
-{new_numbers}
+    const Once same = once(
+        scalars.of + {columns} * (tables.groups[tensor] - first_row), tables.known + {known} * tensor{numbers});
+{begin}
     // Elements before the first address that can be divided by 16; all of them, if the arrays do not agree on it.
     int head = (int)((0 - (unsigned long long){narrowest}) & 15) / {itemsize};
     if (head > count{disagree}) head = count;
@@ -84,6 +107,7 @@ extern "C" __global__ void __launch_bounds__({threads}) {name}(
         const int i = head + place * {pack};
 {many}
     }}
+{end}
 }}
 """
 
@@ -91,64 +115,149 @@ _NEW_NUMBERS = """\
     __syncthreads();
     if (threadIdx.x == 0) {{
         __threadfence();
-        if (atomicAdd(arrived + tensor, 1u) == parts[tensor] - 1) {{
-            arrived[tensor] = 0;
+        if (atomicAdd(tables.arrived + tensor, 1u) == tables.parts[tensor] - 1) {{
+            tables.arrived[tensor] = 0;
             __threadfence();
 {writes}
         }}
+    }}"""
+
+JOIN = f"""\
+// What the values of a block's threads give together, always in the same order; the first thread gets it.
+template <class Join> static __device__ double of_block(double value)
+{{
+    __shared__ double of[{THREADS}];
+    of[threadIdx.x] = value;
+    for (int half = {THREADS // 2}; half > 0; half /= 2) {{
+        __syncthreads();
+        if (threadIdx.x < half) of[threadIdx.x] = value = Join::of(value, of[threadIdx.x + half]);
     }}
+    __syncthreads();
+    return value;
+}}
+
+// What many values in memory give together, which other blocks have written; the first thread gets it.
+template <class Join> static __device__ double of_many(
+    const volatile double *values, const long long count, const int apart)
+{{
+    double total = Join::none();
+    for (long long at = threadIdx.x; at < count; at += {THREADS}) total = Join::of(total, values[apart * at]);
+    return of_block<Join>(total);
+}}
+
+// Whether this block is the last of those that were to come; then it sees what all of them have written.
+static __device__ bool is_last(unsigned int *arrived, const long long blocks)
+{{
+    __shared__ bool last;
+    if (threadIdx.x == 0) {{
+        __threadfence();
+        last = atomicAdd(arrived, 1u) == blocks - 1;
+        if (last) *arrived = 0;
+    }}
+    __syncthreads();
+    __threadfence();
+    return last;
+}}
+
 """
+"""Functions of a block's threads together."""
 
 
-def cuda_source(rule: Rule, rows: int = 1) -> str:
-    """Write the kernel of a rule.
+@attrs.frozen
+class CudaSources:
+    """The texts for a rule: what must be known of whole tensors first, stage by stage, then what changes the arrays."""
+
+    stages: tuple[str, ...]
+    step: str
+
+
+def cuda_sources(rule: Rule, rows: int = 1, on_device: Set[int] = frozenset()) -> CudaSources:
+    """Write the kernels of a rule.
 
     Args:
         rule: joined by ``chain``.
         rows: of scalars that a launch holds.
+        on_device: the scalars that are there, by position.
 
     Raises:
         UntraceableRuleError: it computes something that cannot be done in CUDA as NumPy does it.
     """
-    element = element_source(rule)
+    stages = (_source(rule, rows, element_source(rule, stage, on_device), stage) for stage in rule.stages)
+    return CudaSources(tuple(stages), _source(rule, rows, element_source(rule, (), on_device), ()))
+
+
+def partials_of(rule: Rule) -> int:
+    """How many partial results a block leaves, at most."""
+    return max(map(len, rule.stages), default=0)
+
+
+def _source(rule: Rule, rows: int, element: Element, found: Sequence[Reduction]) -> str:
     types = {position: type_of(each.dtype) for position, each in enumerate(rule.inputs)}
     sizes = {position: rule.inputs[position].dtype.itemsize for position in element.arrays}
     narrowest = min(element.arrays, key=lambda position: sizes[position], default=None)
     pack = 1 if narrowest is None else max(1, 16 // sizes[narrowest])
-    writes = [f"*({types[at]} *)address[{at}] = {_of_block(text)};" for at, text in element.new_numbers]
+    reductions = rule.reductions
+    columns = [reductions.index(reduction) for reduction in found]
     return (
         PRELUDE
+        + _TABLES
+        + (JOIN if found else "")
         + element.text
         + _KERNEL.format(
-            name=NAME,
+            name=REDUCE if found else STEP,
             threads=THREADS,
             scalars=max(1, rows * len(rule.scalars)),
             columns=len(rule.scalars),
+            known=len(reductions) + 1,
             width=len(rule.inputs),
             pack=pack,
             pointers=_lines(
                 4, [f"{types[at]} *const p{at} = ({types[at]} *)address[{at}] + chunk[1];" for at in sizes]
             ),
             numbers="".join(f", *(const volatile {types[at]} *)address[{at}]" for at in element.numbers),
-            new_numbers=_NEW_NUMBERS.format(writes=_lines(12, writes)) if writes else "",
+            begin=_lines(4, [f"double r{n} = {join}::none();" for n, join in enumerate(element.totals)])
+            or _new_numbers(element, types),
             narrowest="chunk" if narrowest is None else f"p{narrowest}",
             itemsize=1 if narrowest is None else sizes[narrowest],
             disagree="".join(f" || (unsigned long long)(p{at} + head) & 15" for at in sizes),
             one=_lines(8, _one(element, types)),
             many=_lines(8, _many(element, types, pack)),
+            end=_lines(4, _joined(element.totals, columns, len(reductions) + 1)),
         )
     )
 
 
-def _pointer(at: int, kind: str) -> list[str]:
-    # An address out of a table might be anywhere; accesses are quicker where the compiler knows that it is global.
-    return [f"{kind} *const p{at} = ({kind} *)address[{at}] + chunk[1];", f"__builtin_assume(__isGlobal(p{at}));"]
+def _new_numbers(element: Element, types: dict[int, str]) -> str:
+    writes = [f"*({types[at]} *)address[{at}] = {_of_block(text)};" for at, text in element.new_numbers]
+    return _NEW_NUMBERS.format(writes=_lines(12, writes)) if writes else ""
+
+
+def _joined(totals: Sequence[str], columns: Sequence[int], width: int) -> list[str]:
+    """Join the totals of a block's threads, and, in the last block of a tensor, those of all its blocks."""
+    if not totals:
+        return []
+    count = len(totals)
+    blocks = [f"r{n} = of_block<{join}>(r{n});" for n, join in enumerate(totals)]
+    partials = " ".join(f"partials[{n}] = r{n};" for n in range(count))
+    tensors = [f"r{n} = of_many<{join}>(partials + {n}, blocks, {count});" for n, join in enumerate(totals)]
+    known = " ".join(f"tables.known[{width} * tensor + {at}] = r{n};" for n, at in enumerate(columns))
+    return [
+        *blocks,
+        f"double *partials = tables.partials + {count} * number;",
+        f"if (threadIdx.x == 0) {{ {partials} }}",
+        "const long long blocks = tables.parts[tensor];",
+        "if (is_last(tables.arrived + tensor, blocks)) {",
+        f"    partials -= {count} * (chunk[1] / {CHUNK});  // to those of the tensor's first chunk",
+        *("    " + line for line in tensors),
+        f"    if (threadIdx.x == 0) {{ {known} }}",
+        "}",
+    ]
 
 
 def _one(element: Element, types: dict[int, str]) -> list[str]:
     return [
         *(f"{types[at]} x{at}{f' = p{at}[i]' if at in element.loaded else ''};" for at in element.arrays),
-        f"element(same{''.join(f', x{at}' for at in element.arrays)});",
+        f"element(same{''.join(f', x{at}' for at in element.arrays)}{_totals(element)});",
         *(f"p{at}[i] = x{at};" for at in sorted(element.stored)),
     ]
 
@@ -161,9 +270,13 @@ def _many(element: Element, types: dict[int, str], pack: int) -> list[str]:
             for at, kind in packs.items()
         ),
         "#pragma unroll",
-        f"for (int k = 0; k < {pack}; ++k) element(same{''.join(f', x{at}.of[k]' for at in packs)});",
+        f"for (int k = 0; k < {pack}; ++k) element(same{''.join(f', x{at}.of[k]' for at in packs)}{_totals(element)});",
         *(f"*({packs[at]} *)(p{at} + i) = x{at};" for at in sorted(element.stored)),
     ]
+
+
+def _totals(element: Element) -> str:
+    return "".join(f", r{number}" for number in range(len(element.totals)))
 
 
 def _of_block(text: str) -> str:

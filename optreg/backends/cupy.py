@@ -15,7 +15,7 @@ import numpy as np
 from optreg.arrays import array_module, compute_dtype
 from optreg.backends import host_backend
 from optreg.backends.device_job import DeviceJob, layouts_of
-from optreg.backends.element_source import Element, element_source
+from optreg.backends.device_kernels import Kernels, kernels_of
 from optreg.backends.members import Jobs, members_of
 from optreg.backends.numpy import NumpyBackend
 from optreg.backends.variants import Signature, SlotType, Variant, variant_of
@@ -70,9 +70,9 @@ class CupyBackend:
 
     def _sorted(
         self, work: Work, left: list[tuple[int, Tensor]], on_host: list[tuple[int, Tensor]]
-    ) -> dict[tuple[Variant[Element], Kind], list[tuple[int, Tensor]]]:
+    ) -> dict[tuple[Variant[Kernels], Kind], list[tuple[int, Tensor]]]:
         """The tensors that kernels can work on, by what they have in common; the others go to one of the two lists."""
-        found: dict[tuple[Variant[Element], Kind], list[tuple[int, Tensor]]] = {}
+        found: dict[tuple[Variant[Kernels], Kind], list[tuple[int, Tensor]]] = {}
         for number, group in enumerate(work.groups):
             with work.held(group):
                 for tensor in group.tensors:
@@ -87,18 +87,18 @@ class CupyBackend:
                         found.setdefault((variant, kind), []).append((number, tensor))
         return found
 
-    def _variant(self, group: Group, signature: Signature) -> Variant[Element] | None:
+    def _variant(self, group: Group, signature: Signature) -> Variant[Kernels] | None:
         owners = [rule.owner for rule in group.rules]
         if any(getattr(owner, "elementwise", True) is False for owner in owners):
             return None
         try:
-            return variant_of(owners, [not rule.changes_gradients for rule in group.rules], signature, element_source)
+            return variant_of(owners, [not rule.changes_gradients for rule in group.rules], signature, kernels_of)
         except UntraceableRuleError as error:
             self._warn(f"{error}; CuPy runs it as it is written, or say elementwise = False")
             return None
 
     def _job(
-        self, variant: Variant[Element], kind: Kind, found: Sequence[tuple[int, Tensor]], work: Work
+        self, variant: Variant[Kernels], kind: Kind, found: Sequence[tuple[int, Tensor]], work: Work
     ) -> DeviceJob | None:
         """What is to be run, if a kernel can be written and can work on the arrays."""
         owners = [rule.owner for rule in work.groups[found[0][0]].rules]

@@ -1,9 +1,8 @@
-"""A job on a CUDA device: tensors that one kernel updates in one launch, with the tables that it reads there."""
+"""A job on a CUDA device: tensors that one launch updates, with the tables that it reads there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from operator import is_
 from typing import Any
 
@@ -11,15 +10,12 @@ import attrs
 import numpy as np
 
 from optreg.arrays import Array
-from optreg.backends.cuda_source import CHUNK, NAME, OPTIONS, SEND, THREADS, WORDS, cuda_source
-from optreg.backends.element_source import Element
+from optreg.backends.cuda_source import CHUNK, THREADS, WORDS, partials_of
+from optreg.backends.device_kernels import Kernels, Table, addresses_of, by_value, send
 from optreg.backends.members import Holding, Member
 from optreg.backends.variants import Variant
 from optreg.errors import OptregError, UntraceableRuleError
-from optreg.tracing.chain import stored_as
 from optreg.tracing.nodes import DType, Input
-
-Table = np.ndarray[Any, Any]
 
 
 @attrs.frozen
@@ -83,7 +79,7 @@ class DeviceJob:
 
     def __init__(
         self,
-        variant: Variant[Element],
+        variant: Variant[Kernels],
         members: Sequence[Member],
         owners: Sequence[Any],
         device: int,
@@ -96,7 +92,7 @@ class DeviceJob:
         self._owners = owners
         self._cupy = cupy
         self._device = device
-        rule = stored_as(variant.rule, dtypes)
+        rule = variant.kernels.stored_as(dtypes)
         self._inputs = rule.inputs
         self._columns = len(rule.scalars)
         self._members = sorted(members, key=lambda member: member.group)
@@ -105,7 +101,6 @@ class DeviceJob:
         pairs = 2 if data[0].dtype.kind == "c" else 1
         chunks, parts = chunk_table([array.size * pairs for array in data])
         self._launches, self._places = launches(rows, parts, self._columns)
-        self._kernel = _kernel(cuda_source(rule, self._places), NAME)
         self._data: list[Array] = data
         self._kept: list[list[Array]] = [[None] * (len(rule.inputs) - 1) for _ in data]
         self._layouts: list[set[str]] = [set() for _ in data]
@@ -122,15 +117,17 @@ class DeviceJob:
                     "the first step with these parameters cannot be captured into a CUDA graph, because it makes "
                     "tables on the device; make one step before the capture begins"
                 )
-            try:
-                self._kernel.compile()
-            except cupy.cuda.compiler.CompileException as error:
-                raise UntraceableRuleError(f"NVRTC cannot compile a kernel: {error}") from error
+            self._kernels = variant.kernels.compiled(dtypes, self._places, set())
+            known = np.zeros((len(data), len(rule.reductions) + 1))
+            known[:, -1] = [array.size * pairs for array in data]
             self._tables = (
                 cupy.zeros(self._addresses.shape, np.int64),
                 *(cupy.asarray(np.ascontiguousarray(table, np.int64)) for table in (rows, chunks, parts)),
                 cupy.zeros(len(data), np.uint32),
+                cupy.asarray(known),
+                cupy.zeros(max(1, len(chunks) * partials_of(rule)), np.float64),
             )
+            self._places_of_tables = addresses_of(self._tables)
 
     def fits(self) -> bool:
         """Look at the arrays as they are now. False if any is not what the tables were made for."""
@@ -186,7 +183,7 @@ class DeviceJob:
         return True
 
     def run(self) -> None:
-        """Launch the kernel on what :meth:`fits` and :meth:`evaluate` have seen, in the current stream. Never waits.
+        """Launch the kernels on what :meth:`fits` and :meth:`evaluate` have seen, in the current stream. Never waits.
 
         While that is captured into a CUDA graph, the scalars of this step become part of the graph.
         """
@@ -195,42 +192,24 @@ class DeviceJob:
             # A graph sends its addresses whenever it is launched, so after that nobody knows which ones are there.
             self._captured = self._captured or bool(cupy.cuda.get_current_stream().is_capturing())
             if self._captured or self._sent is None or not np.array_equal(self._sent, self._addresses):
-                self._send()
-            for launch in self._launches:
-                words = np.zeros(max(1, self._places * self._columns))
-                used = self._scalars[launch.first_row : launch.first_row + launch.rows]
-                words[: used.size] = used.ravel()
-                arguments = *self._tables, np.int64(launch.first_chunk), np.int64(launch.first_row), by_value(words)
-                self._kernel((launch.chunks,), (THREADS,), arguments)
+                send(self._addresses, self._tables[0])
+                self._sent = self._addresses.copy()
+            arguments = [self._arguments(launch) for launch in self._launches]
+            for kernel in self._kernels:
+                for launch, each in zip(self._launches, arguments, strict=True):
+                    kernel((launch.chunks,), (THREADS,), each)
+
+    def _arguments(self, launch: Launch) -> tuple[Any, ...]:
+        words = np.zeros(max(1, self._places * self._columns))
+        used = self._scalars[launch.first_row : launch.first_row + launch.rows]
+        words[: used.size] = used.ravel()
+        return self._places_of_tables, np.int64(launch.first_chunk), np.int64(launch.first_row), by_value(words)
 
     def release(self) -> None:
         """Nothing to do: gradients are not held, only arrays that the optimizer holds, too."""
-
-    def _send(self) -> None:
-        flat = self._addresses.ravel()
-        for first in range(0, flat.size, WORDS):
-            part = flat[first : first + WORDS]
-            words = np.zeros(WORDS, np.int64)
-            words[: part.size] = part
-            arguments = self._tables[0], np.int64(first), np.int32(part.size), by_value(words)
-            _kernel(SEND, "send")((1,), (THREADS,), arguments)
-        self._sent = self._addresses.copy()
 
 
 def layouts_of(array: Array) -> set[str]:
     """The orders, C's and Fortran's, in which the elements lie without gaps."""
     flags = array.flags
     return {name for name, has in (("C", flags.c_contiguous), ("F", flags.f_contiguous)) if has}
-
-
-def by_value(words: Table) -> Table:
-    """Numbers in the form in which CuPy hands them to a kernel as one structure."""
-    return words.view([("of", words.dtype, words.shape)])
-
-
-@cache
-def _kernel(source: str, name: str) -> Any:
-    """A kernel, compiled on each device when it is first launched there; CuPy keeps the results on disk."""
-    import cupy
-
-    return cupy.RawKernel(source, name, OPTIONS)

@@ -2,12 +2,18 @@
 
 Its parts, in namespace scope::
 
+    union Word { … };                               a scalar: the number, or where on the device it is
     struct Once { … };                              what is the same for every element of a tensor
-    Once once(const double *scalars, numbers…);     from the group's scalars, and the slots that are one number
+    Once once(const Word *scalars, const double *known, numbers…);
+                                                    from the group's scalars, what is known of the tensor as a whole,
+                                                    and the slots that are one number
     void element(const Once &once, arrays…);        changes the element of each array that the rule stores to
 
-The macro ``OPTREG_FUNCTION`` stands before each function. It is to be compiled without contraction to
-multiply-adds, and with division and roots as IEEE 754 has them; then it gives NumPy's bits.
+What has to be known of whole tensors before is found out by other texts, in which ``element`` has further arguments,
+``totals…``, to which it adds what it finds. ``known`` has a column for each reduction and one for the tensor's size.
+
+The macro ``OPTREG_FUNCTION`` stands before each function, and ``OPTREG_INFINITY`` is what it says. It is to be compiled
+without contraction to multiply-adds, and with division and roots as IEEE 754 has them; then it gives NumPy's bits.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ from collections.abc import Sequence, Set
 import attrs
 
 from optreg.errors import UntraceableRuleError
-from optreg.tracing.nodes import DType, HostValue, Load, Operation, Rule, Value, in_order
+from optreg.tracing.nodes import DType, HostValue, Load, Operation, Reduction, Rule, Size, Value, in_order
 
 TYPES = {"float16": "Half", "float32": "float", "float64": "double", "bool": "bool", "int64": "long long"}
 """How a dtype is called. ``Half`` is only stored: ``to_float`` and ``to_half`` convert it."""
@@ -65,6 +71,26 @@ OPTREG_FUNCTION {type} remainder_of{suffix}({type} a, {type} b) {{
 }}
 """
 
+JOINS = {"add": "Sum", "maximum": "Largest", "minimum": "Smallest"}
+"""How the results of a reduction are joined: what it begins with, and a function of two results."""
+
+_WORD = "union Word { double number; const double *at; };"
+
+_JOINS = """\
+struct Sum {
+    OPTREG_FUNCTION double none() { return 0; }
+    OPTREG_FUNCTION double of(double a, double b) { return a + b; }
+};
+struct Largest {
+    OPTREG_FUNCTION double none() { return -OPTREG_INFINITY; }
+    OPTREG_FUNCTION double of(double a, double b) { return b > a || b != b ? b : a; }
+};
+struct Smallest {
+    OPTREG_FUNCTION double none() { return OPTREG_INFINITY; }
+    OPTREG_FUNCTION double of(double a, double b) { return b < a || b != b ? b : a; }
+};
+"""
+
 
 @attrs.frozen
 class Element:
@@ -77,6 +103,7 @@ class Element:
         loaded: those of ``arrays`` that are read.
         stored: those of ``arrays`` that are changed.
         new_numbers: the inputs that are single numbers and change, with the field of ``Once`` that holds the new one.
+        totals: for each of the totals that ``element`` adds to, what joins two of them.
     """
 
     text: str
@@ -85,6 +112,7 @@ class Element:
     loaded: frozenset[int]
     stored: frozenset[int]
     new_numbers: tuple[tuple[int, str], ...]
+    totals: tuple[str, ...]
 
 
 def type_of(dtype: DType) -> str:
@@ -98,46 +126,55 @@ def type_of(dtype: DType) -> str:
     return TYPES[dtype.name]
 
 
-def element_source(rule: Rule) -> Element:
+def element_source(rule: Rule, found: Sequence[Reduction] = (), on_device: Set[int] = frozenset()) -> Element:
     """Write the functions of a rule.
+
+    Args:
+        rule: joined by ``chain``.
+        found: what is to be found out of whole tensors, instead of changing anything.
+        on_device: the positions of the scalars that are there.
 
     Raises:
         UntraceableRuleError: it computes something that has no counterpart in C++.
     """
-    if rule.reductions:
-        raise UntraceableRuleError("norms, sums and means of whole tensors are not compiled to C++ yet")
-    values = in_order(value for _, value in rule.stores)
+    stores = () if found else rule.stores
+    results = {reduction.operand for reduction in found}.union(value for _, value in stores)
+    values = in_order([*(reduction.operand for reduction in found), *(value for _, value in stores)], known=Reduction)
     names = {value: f"v{number}" for number, value in enumerate(values)}
     loads = [value for value in values if isinstance(value, Load)]
     numbers = sorted({load.array for load in loads if load.single})
     loaded = frozenset(load.array for load in loads if not load.single)
-    stored = {position: value for position, value in rule.stores if not rule.inputs[position].single}
+    stored = {position: value for position, value in stores if not rule.inputs[position].single}
     arrays = tuple(sorted(loaded | stored.keys()))
+    totals = tuple(JOINS[reduction.function] for reduction in found)
 
     single = [value for value in values if value.single]
-    needed = {value for _, value in rule.stores}.union(
-        *(value.operands for value in values if isinstance(value, Operation) and not value.single)
-    )
+    needed = results.union(*(value.operands for value in values if isinstance(value, Operation) and not value.single))
     handed_on = [value for value in single if value in needed]
     of_each = {value: f"once.{name}" if value.single else name for value, name in names.items()}
+    text = _Text(rule, on_device)
     lines = [
+        _WORD,
         f"struct Once {{ {' '.join(f'{type_of(value.dtype)} {names[value]};' for value in handed_on)} }};",
-        f"OPTREG_FUNCTION Once once(const double *scalars{_arguments(rule, numbers, set())}) {{",
-        *(f"    const {type_of(value.dtype)} {names[value]} = {_text(value, names)};" for value in single),
+        f"OPTREG_FUNCTION Once once(const Word *scalars, const double *known{_arguments(rule, numbers, set())}) {{",
+        *(f"    const {type_of(value.dtype)} {names[value]} = {text.of(value, names)};" for value in single),
         f"    return Once{{{', '.join(names[value] for value in handed_on)}}};",
         "}",
-        f"OPTREG_FUNCTION void element(const Once &once{_arguments(rule, arrays, stored.keys())}) {{",
-        *(f"    const {type_of(v.dtype)} {names[v]} = {_text(v, of_each)};" for v in values if not v.single),
+        f"OPTREG_FUNCTION void element(const Once &once{_arguments(rule, arrays, stored.keys())}"
+        f"{''.join(f', double &r{number}' for number in range(len(totals)))}) {{",
+        *(f"    const {type_of(v.dtype)} {names[v]} = {text.of(v, of_each)};" for v in values if not v.single),
         *(f"    a{position} = {of_each[value]};" for position, value in stored.items()),
+        *(f"    r{n} = {join}::of(r{n}, {of_each[found[n].operand]});" for n, join in enumerate(totals)),
         "}",
     ]
     return Element(
-        text="\n".join([*_helpers(values), *lines, ""]),
+        text="\n".join([*_helpers(values), *([_JOINS] if totals else []), *lines, ""]),
         numbers=tuple(numbers),
         arrays=arrays,
         loaded=loaded,
         stored=frozenset(stored),
-        new_numbers=tuple((position, of_each[value]) for position, value in rule.stores if position not in stored),
+        new_numbers=tuple((position, of_each[value]) for position, value in stores if position not in stored),
+        totals=totals,
     )
 
 
@@ -151,14 +188,26 @@ def _helpers(values: Sequence[Value]) -> list[str]:
     return [_REMAINDER.format(type=TYPES[kind], suffix=_SUFFIX[kind]) for kind in sorted(kinds & _SUFFIX.keys())]
 
 
-def _text(value: Value, names: dict[Value, str]) -> str:
-    if isinstance(value, Load):
-        return f"a{value.array}"
-    if isinstance(value, HostValue):
-        scalar = f"scalars[{value.position}]"
-        return f"{scalar} != 0" if value.dtype.kind == "b" else f"({type_of(value.dtype)}){scalar}"
-    assert isinstance(value, Operation)
-    return _called(value, [names[each] for each in value.operands])
+class _Text:
+    """Values of a rule as C++, given the names of what they are made of."""
+
+    def __init__(self, rule: Rule, on_device: Set[int]) -> None:
+        self._columns: dict[Value, int] = {value: column for column, value in enumerate(rule.reductions)}
+        self._on_device = on_device
+
+    def of(self, value: Value, names: dict[Value, str]) -> str:
+        if isinstance(value, Load):
+            return f"a{value.array}"
+        if isinstance(value, Operation):
+            return _called(value, [names[each] for each in value.operands])
+        number = self._number(value)
+        return f"{number} != 0" if value.dtype.kind == "b" else f"({type_of(value.dtype)}){number}"
+
+    def _number(self, value: HostValue | Reduction | Size) -> str:
+        if isinstance(value, HostValue):
+            at = value.position
+            return f"*scalars[{at}].at" if at in self._on_device else f"scalars[{at}].number"
+        return f"known[{self._columns.get(value, len(self._columns))}]"
 
 
 def _called(operation: Operation, operands: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ import numpy as np
 
 from optreg.backends.array_check import ADDRESSES, CHUNKS, GROUPS, NUMBERS, RESULTS, SCALARS
 from optreg.errors import UntraceableRuleError
-from optreg.tracing.nodes import HostValue, Load, Operation, Reduction, Rule, Size, Value, in_order, operands_of
+from optreg.tracing.nodes import HostValue, Load, Operation, Reduction, Rule, Size, Value, in_order
 
 _TYPES = {"float32": "np.float32", "float64": "np.float64", "bool": "np.bool_", "int64": "np.int64"}
 
@@ -145,22 +145,8 @@ def sources(rule: Rule) -> Sources:
     Raises:
         UntraceableRuleError: it computes something that the backend cannot do as NumPy does.
     """
-    stages = tuple(Stage(tuple(each), _reduce_source(rule, each)) for each in _stages(rule))
+    stages = tuple(Stage(tuple(each), _reduce_source(rule, each)) for each in rule.stages)
     return Sources(stages, _run_source(rule))
-
-
-def _stages(rule: Rule) -> list[list[Reduction]]:
-    """The reductions of a rule, those first that need no other, then those that need only these, and so on."""
-    stages: list[list[Reduction]] = []
-    known_after: dict[Value, int] = {}
-    for value in in_order(value for _, value in rule.stores):
-        before = max((known_after[each] for each in operands_of(value)), default=0)
-        known_after[value] = before + isinstance(value, Reduction)
-        if isinstance(value, Reduction):
-            if before == len(stages):
-                stages.append([])
-            stages[before].append(value)
-    return stages
 
 
 def _needed(values: Iterable[Value]) -> list[Value]:

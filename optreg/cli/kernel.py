@@ -109,13 +109,13 @@ def _texts(rule: Rule, backend: str, dtype: np.dtype[Any]) -> list[str]:
 
         texts = sources(rule)
         return [*(stage.source for stage in texts.stages), texts.run]
-    from optreg.backends.cuda_source import OPTIONS, cuda_source
+    from optreg.backends.cuda_source import OPTIONS, cuda_sources
 
     try:
-        text = cuda_source(stored_as(rule, {"param": dtype, "grad": dtype}))
+        cuda = cuda_sources(stored_as(rule, {"param": dtype, "grad": dtype}))
     except UntraceableRuleError as error:
         raise OptregError(f"{error}; CuPy runs the rule as it is written") from error
-    return [f"// nvrtc {' '.join(OPTIONS)}\n{text}"]
+    return [f"// nvrtc {' '.join(OPTIONS)}\n{text}" for text in (*cuda.stages, cuda.step)]
 
 
 def _facts(rule: Rule, owners: list[Any], step: int) -> list[str]:

@@ -147,6 +147,20 @@ class Rule:
         return [value for value in in_order(value for _, value in self.stores) if isinstance(value, Reduction)]
 
     @property
+    def stages(self) -> list[list[Reduction]]:
+        """The reductions, those first that need no other, then those that need only these, and so on."""
+        stages: list[list[Reduction]] = []
+        known_after: dict[Value, int] = {}
+        for value in in_order(value for _, value in self.stores):
+            before = max((known_after[each] for each in operands_of(value)), default=0)
+            known_after[value] = before + isinstance(value, Reduction)
+            if isinstance(value, Reduction):
+                if before == len(stages):
+                    stages.append([])
+                stages[before].append(value)
+        return stages
+
+    @property
     def changed(self) -> frozenset[str]:
         """The names of the inputs that change."""
         return frozenset(self.inputs[position].name for position, _ in self.stores)

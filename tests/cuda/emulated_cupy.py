@@ -1,7 +1,7 @@
 """As much of CuPy as optreg uses, on the host: arrays in main memory, kernels that g++ compiles and one thread runs.
 
-Every line of a kernel is run, for each block and each of its threads, but one after another: what depends on threads
-that run at once, and everything about streams and devices, only a GPU can show.
+Every line of a kernel is run, for each block and each of its threads, which wait for each other at barriers, but one
+at a time: what depends on threads that run at once, and everything about streams and devices, only a GPU can show.
 """
 
 from __future__ import annotations
@@ -21,33 +21,63 @@ from optreg.backends.cuda_source import PRELUDE
 from .host import COMPILER, on_host
 
 _KERNEL_PRELUDE = """\
+#include <ucontext.h>
 #define __global__
+#define __device__
+#define __shared__ static
 #define __launch_bounds__(threads)
 #define __grid_constant__
-#define __builtin_assume(truth)
-#define __syncthreads()
 #define __threadfence()
 static struct { unsigned x; } threadIdx, blockIdx;
 static unsigned atomicAdd(unsigned *at, unsigned value) { const unsigned old = *at; *at += value; return old; }
+enum { MOST = 256 };
+static ucontext_t outside, inside[MOST];
+static bool ended[MOST];
+static void __syncthreads() { swapcontext(&inside[threadIdx.x], &outside); }
 """
 
 _LAUNCH = """
-template <class... A> static void run(void (*kernel)(A...), unsigned blocks, unsigned threads, A... arguments) {
-    for (unsigned block = blocks; block-- > 0;)
-        for (unsigned thread = threads; thread-- > 0;) {  // the first thread comes last, after all have read
-            blockIdx.x = block;
+static void **at;
+template <class... A, unsigned long... N> static void call(void (*kernel)(A...), std::index_sequence<N...>) {
+    kernel(*(std::remove_cv_t<A> *)at[N]...);
+}
+template <class... A> static void call(void (*kernel)(A...)) {
+    call(kernel, std::make_index_sequence<sizeof...(A)>());
+}
+static void one_thread() {
+    call(NAME);
+    ended[threadIdx.x] = true;
+    __syncthreads();
+}
+// Every thread runs to the next barrier before any goes on; false if some end where others wait.
+static bool in_phases(unsigned threads) {
+    static char stacks[MOST][1 << 14];
+    for (unsigned thread = 0; thread < threads; ++thread) {
+        ended[thread] = false;
+        getcontext(&inside[thread]);
+        inside[thread].uc_stack = {stacks[thread], 0, sizeof(stacks[thread])};
+        makecontext(&inside[thread], one_thread, 0);
+    }
+    for (unsigned count = 0; count < threads;) {
+        count = 0;
+        for (unsigned thread = threads; thread-- > 0;) {
             threadIdx.x = thread;
-            kernel(arguments...);
+            swapcontext(&outside, &inside[thread]);
+            count += ended[thread];
         }
+        if (count != 0 && count != threads) return false;
+    }
+    return true;
 }
-template <class... A, unsigned long... N> static void unpack(
-    void (*kernel)(A...), unsigned blocks, unsigned threads, void **at, std::index_sequence<N...>) {
-    run(kernel, blocks, threads, *(std::remove_cv_t<A> *)at[N]...);
+extern "C" bool go(unsigned blocks, unsigned threads, void **arguments) {
+    at = arguments;
+    for (unsigned block = blocks; block-- > 0;) {
+        blockIdx.x = block;
+        if (HAS_BARRIERS && !in_phases(threads)) return false;
+        for (threadIdx.x = 0; !HAS_BARRIERS && threadIdx.x < threads; ++threadIdx.x) call(NAME);
+    }
+    return true;
 }
-template <class... A> static void launch(void (*kernel)(A...), unsigned blocks, unsigned threads, void **at) {
-    unpack(kernel, blocks, threads, at, std::make_index_sequence<sizeof...(A)>());
-}
-extern "C" void go(unsigned blocks, unsigned threads, void **arguments) { launch(NAME, blocks, threads, arguments); }
 """
 
 
@@ -158,7 +188,7 @@ class Emulation:
                 emulation.launches.append((Device.current, self._name, grid[0]))
                 held = [_held(each) for each in arguments]
                 addresses = (ctypes.c_void_p * len(held))(*(each.ctypes.data for each in held))
-                self._go(ctypes.c_uint(grid[0]), ctypes.c_uint(block[0]), addresses)
+                assert self._go(ctypes.c_uint(grid[0]), ctypes.c_uint(block[0]), addresses), "a barrier is missed"
 
         def made(function: Any) -> Any:
             return lambda *args, **kwargs: NDArray(function(*_on_host(args), **kwargs))
@@ -189,9 +219,12 @@ _directory = tempfile.TemporaryDirectory()
 def _compiled(code: str, name: str) -> Any:
     source = Path(_directory.name) / f"kernel{len(list(Path(_directory.name).iterdir()))}.cpp"
     prelude = "#include <utility>\n#include <type_traits>\n" + on_host(code) + _KERNEL_PRELUDE
-    source.write_text(prelude + code.removeprefix(PRELUDE) + _LAUNCH.replace("NAME", name), encoding="utf-8")
+    launch = _LAUNCH.replace("NAME", name).replace("HAS_BARRIERS", str("__syncthreads" in code).lower())
+    source.write_text(prelude + code.removeprefix(PRELUDE) + launch, encoding="utf-8")
     target = source.with_suffix(".so")
     options = ["-std=c++17", "-O1", "-mf16c", "-ffp-contract=off", "-fPIC", "-shared", "-Wl,-Bsymbolic"]
     made = subprocess.run([str(COMPILER), *options, source, "-o", target], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr[:3000]
-    return ctypes.CDLL(str(target)).go
+    go = ctypes.CDLL(str(target)).go
+    go.restype = ctypes.c_bool
+    return go

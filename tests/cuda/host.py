@@ -19,6 +19,7 @@ COMPILER = shutil.which("g++")
 _PRELUDE = """\
 #include <math.h>
 #define OPTREG_FUNCTION static inline
+#define OPTREG_INFINITY INFINITY
 struct Half { unsigned short bits; };
 """
 
@@ -38,7 +39,7 @@ _LOOP = """\
 extern "C" void {name}(void **arrays, const double *scalars, long long count) {{
     using namespace of_{name};
 {pointers}
-    const Once same = once(scalars{numbers});
+    const Once same = once((const Word *)scalars, nullptr{numbers});
     for (long long i = 0; i < count; ++i) element(same{elements});
 {new_numbers}
 }}

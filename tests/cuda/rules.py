@@ -24,7 +24,7 @@ HYPERPARAMETERS = {
 
 
 def _looks_at_whole_tensors(name: str) -> bool:
-    """Whether a rule needs norms, sums or means, which are not compiled to C++ yet."""
+    """Whether a rule needs norms, sums or means, whose bits depend on the order in which they are added."""
     optimizer = optreg.create(name).setup({"w": np.ones(5)})
     optimizer.t = 1
     return bool(joined([optimizer], optimizer.target["/w"].data, [optimizer._states["/w"]]).reductions)
@@ -51,13 +51,11 @@ def joined(owners: list[Any], param: Any, states: list[dict[str, Any]]) -> Rule:
     return stored_as(chain(links), {"param": stored, "grad": stored})
 
 
-CASES = [
-    (name, values)
-    for name in optreg.names()
-    if not _looks_at_whole_tensors(name)
-    for values in ({}, *HYPERPARAMETERS.get(name, []))
-]
-"""Every built-in that is compiled, with its defaults and with hyperparameters that make another rule of it."""
+CASES = [(name, values) for name in optreg.names() for values in ({}, *HYPERPARAMETERS.get(name, []))]
+"""Every built-in, with its defaults and with hyperparameters that make another rule of it."""
+
+WITH_SUMS = [(name, values) for name, values in CASES if _looks_at_whole_tensors(name)]
+ELEMENTWISE = [case for case in CASES if case not in WITH_SUMS]
 
 
 def rules(dtype: str, with_hooks: bool = False) -> Iterator[tuple[str, Rule]]:

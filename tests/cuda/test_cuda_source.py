@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import optreg
-from optreg.backends.cuda_source import NAME, OPTIONS, THREADS, WORDS, cuda_source
+from optreg.backends.cuda_source import OPTIONS, REDUCE, STEP, TABLES, THREADS, WORDS, cuda_sources
 from optreg.tracing.chain import Link, chain
 from optreg.tracing.nodes import Input
 from optreg.tracing.trace import trace
@@ -21,14 +21,19 @@ needs_nvrtc = pytest.mark.skipif(library() is None, reason="needs nvidia-cuda-nv
 
 REGISTERS_OF_A_MULTIPROCESSOR = 65536
 SOURCES = {
-    dtype: {cuda_source(rule): name for name, rule in rules(dtype)} for dtype in ("float32", "float64", "float16")
+    dtype: {cuda_sources(rule): name for name, rule in rules(dtype)} for dtype in ("float32", "float64", "float16")
 }
 ARCHITECTURES = {"float32": ["sm_80", "sm_90"], "float64": ["sm_80", "sm_90"], "float16": ["sm_90"]}
 
 
 @cache
-def compiled(source: str, architecture: str) -> Resources:
-    return resources(cubin(source, architecture, OPTIONS), NAME)
+def compiled(source: str, architecture: str, kernel: str = STEP) -> Resources:
+    return resources(cubin(source, architecture, OPTIONS), kernel)
+
+
+def steps(dtype):
+    """The kernels that change arrays, by the name of the rule."""
+    return {name: sources.step for sources, name in SOURCES[dtype].items()}
 
 
 @needs_nvrtc
@@ -37,16 +42,17 @@ def compiled(source: str, architecture: str) -> Resources:
     [(dtype, each, name) for dtype in SOURCES for each in ARCHITECTURES[dtype] for name in SOURCES[dtype].values()],
 )
 def test_every_built_in_compiles_and_keeps_to_registers(dtype, architecture, name):
-    source = next(source for source, each in SOURCES[dtype].items() if each == name)
-    found = compiled(source, architecture)
-    assert found.stack == found.least_stack == 0, "spilled to local memory"
-    # A third of the threads that a multiprocessor can have is enough to keep the memory busy.
-    assert found.registers * THREADS * 3 <= REGISTERS_OF_A_MULTIPROCESSOR
+    sources = next(sources for sources, each in SOURCES[dtype].items() if each == name)
+    for source, kernel in [*((each, REDUCE) for each in sources.stages), (sources.step, STEP)]:
+        found = compiled(source, architecture, kernel)
+        assert found.stack == found.least_stack == 0, "spilled to local memory"
+        # A third of the threads that a multiprocessor can have is enough to keep the memory busy.
+        assert found.registers * THREADS * 3 <= REGISTERS_OF_A_MULTIPROCESSOR
 
 
 @needs_nvrtc
 def test_all_hooks_and_adamw_are_one_kernel_that_keeps_to_registers():
-    (source,) = {cuda_source(rule) for name, rule in rules("float32", with_hooks=True) if name.startswith("adamw")}
+    (source,) = {cuda_sources(rule).step for name, rule in rules("float32", True) if name.startswith("adamw")}
     assert source.count("__global__") == 1
     assert compiled(source, "sm_90").stack == 0
 
@@ -54,8 +60,8 @@ def test_all_hooks_and_adamw_are_one_kernel_that_keeps_to_registers():
 @needs_nvrtc
 def test_a_spill_would_be_noticed():
     body = "float of[64]; for (int k = 0; k < 64; ++k) of[k * i & 63] += a[k]; a[0] = of[i];"
-    text = f'extern "C" __global__ void {NAME}(float *a, int i) {{ {body} }}'
-    assert resources(cubin(text, "sm_90", OPTIONS), NAME).stack >= 256
+    text = f'extern "C" __global__ void {STEP}(float *a, int i) {{ {body} }}'
+    assert resources(cubin(text, "sm_90", OPTIONS), STEP).stack >= 256
 
 
 def rule_of(name, dtype="float32"):
@@ -65,11 +71,11 @@ def rule_of(name, dtype="float32"):
 
 @pytest.mark.parametrize(("dtype", "elements"), [("float32", 4), ("float64", 2)])
 def test_elements_are_moved_sixteen_bytes_at_a_time(dtype, elements):
-    assert f"struct alignas(16) Pack {{ T of[{elements}]; }}" in cuda_source(rule_of("sgd", dtype))
+    assert f"struct alignas(16) Pack {{ T of[{elements}]; }}" in cuda_sources(rule_of("sgd", dtype)).step
 
 
 def test_half_precision_is_moved_sixteen_bytes_at_a_time_and_computed_in_single():
-    (source,) = (source for source, name in SOURCES["float16"].items() if name.startswith("adamw"))
+    (source,) = (source for name, source in steps("float16").items() if name.startswith("adamw"))
     assert "struct alignas(16) Pack { T of[8]; }" in source
     assert "to_half(v" in source
     assert "Pack<Half> x0" in source
@@ -78,7 +84,7 @@ def test_half_precision_is_moved_sixteen_bytes_at_a_time_and_computed_in_single(
 
 def test_only_what_is_read_is_loaded_and_only_what_changes_is_stored():
     (source,) = (
-        source for source, name in SOURCES["float32"].items() if name.startswith("adopt") and name.endswith("at 1")
+        source for name, source in steps("float32").items() if name.startswith("adopt") and name.endswith("at 1")
     )  # v[...] = g·g
     assert re.findall(r"x(\d+) = \*\(const Pack", source) == ["1"]
     assert re.findall(r"\*\(Pack<float> \*\)\(p(\d) \+ i\) = ", source) == ["3"]
@@ -86,20 +92,20 @@ def test_only_what_is_read_is_loaded_and_only_what_changes_is_stored():
 
 def test_the_scalars_of_many_groups_fit_into_a_launch():
     columns = len(rule_of("sgd").scalars)
-    source = cuda_source(rule_of("sgd"), rows=WORDS // columns)
-    assert f"double of[{WORDS}]" in source
-    assert 8 * WORDS + 7 * 8 <= 4096
+    source = cuda_sources(rule_of("sgd"), rows=WORDS // columns).step
+    assert f"Word of[{WORDS}]" in source
+    assert 8 * WORDS + 8 * len(TABLES) + 2 * 8 <= 4096
     if library() is not None:
         assert compiled(source, "sm_80").stack == 0
 
 
 def test_numbers_of_a_tensor_are_written_by_the_last_block_that_has_read_them():
-    (source,) = (source for source, name in SOURCES["float32"].items() if name.startswith("nadam"))
+    (source,) = (source for name, source in steps("float32").items() if name.startswith("nadam"))
     read = source.index("*(const volatile float *)address[4]")
     assert (
         read
         < source.index("__syncthreads()")
-        < source.index("atomicAdd(arrived")
+        < source.index("atomicAdd(tables.arrived")
         < source.index("*(float *)address[4] =")
     )
-    assert "atomicAdd" not in next(source for source, name in SOURCES["float32"].items() if name.startswith("adamw"))
+    assert "atomicAdd" not in next(source for name, source in steps("float32").items() if name.startswith("adamw"))

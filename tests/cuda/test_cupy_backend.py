@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from functools import partial
 
 import attrs
 import numpy as np
@@ -14,14 +15,15 @@ from optreg.arrays import to_host
 from optreg.backends import current_backend
 from optreg.backends.cuda_source import CHUNK, WORDS
 from optreg.backends.cupy import CupyBackend
-from optreg.backends.device_job import _kernel, by_value, chunk_table, launches
+from optreg.backends.device_job import chunk_table, launches
+from optreg.backends.device_kernels import by_value, kernel
 from optreg.errors import OptregError, UntraceableRuleError
 from optreg.hyperparameters import positive
 from optreg.optimizer import GradientMethod
 
 from .emulated_cupy import Device, Emulation, NDArray
 from .host import COMPILER
-from .rules import hooks
+from .rules import WITH_SUMS, hooks
 
 
 @pytest.fixture
@@ -30,10 +32,10 @@ def emulation(monkeypatch):
         pytest.skip("needs g++")
     emulation = Emulation()
     monkeypatch.setitem(sys.modules, "cupy", emulation.module())
-    _kernel.cache_clear()
+    kernel.cache_clear()
     with optreg.temporary():
         yield emulation
-    _kernel.cache_clear()
+    kernel.cache_clear()
 
 
 def on_device(array, number=0):
@@ -52,7 +54,17 @@ def tree(dtype, rng):
     return {name: np.asarray(value).astype(dtype) for name, value in values.items()}
 
 
-def assert_same_steps(make, arrays, steps=3, device=on_device, backend="cupy"):
+def assert_same_bits(found, expected, what):
+    assert expected.tobytes() == to_host(found).tobytes(), what
+
+
+def assert_close(found, expected, what, dtype=None):
+    """As it is where sums were made in another order, with parameters of the dtype."""
+    rtol = {"float64": 1e-13, "float32": 2e-6, "float16": 2e-3}[dtype or expected.dtype.name]
+    np.testing.assert_allclose(to_host(found), expected, rtol, rtol, err_msg=str(what))
+
+
+def assert_same_steps(make, arrays, steps=3, device=on_device, backend="cupy", same=assert_same_bits):
     """Steps on the host by NumPy, and on the device: the same bits in parameters, gradients and states."""
     here, there = {k: v.copy(order="K") for k, v in arrays.items()}, {k: device(v) for k, v in arrays.items()}
     with optreg.use_backend("numpy"):
@@ -69,10 +81,10 @@ def assert_same_steps(make, arrays, steps=3, device=on_device, backend="cupy"):
         with optreg.use_backend(backend) if backend else nullcontext():
             found.update()
     for name in arrays:
-        assert here[name].tobytes() == to_host(there[name]).tobytes(), name
-        assert expected.target[f"/{name}"].grad.tobytes() == to_host(found.target[f"/{name}"].grad).tobytes(), name
+        same(there[name], here[name], name)
+        same(found.target[f"/{name}"].grad, expected.target[f"/{name}"].grad, name)
         for key, value in expected._states[f"/{name}"].items():
-            assert value.tobytes() == to_host(found._states[f"/{name}"][key]).tobytes(), (name, key)
+            same(found._states[f"/{name}"][key], value, (name, key))
     return found
 
 
@@ -82,6 +94,55 @@ def test_steps_have_numpys_bits(emulation, name, dtype):
     arrays = tree(dtype, np.random.default_rng(0))
     assert_same_steps(lambda: optreg.create(name), arrays)
     assert [name for _, name, _ in emulation.launches].count("step") >= 3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize(("name", "values"), WITH_SUMS, ids=str)
+def test_norms_and_means_are_found_out_on_the_device(emulation, name, values, dtype):
+    arrays = tree(dtype, np.random.default_rng(0))
+    with_groups = {"options": {"/b": {"lr": 0.1}, "/long": {"lr": 0.2}}, "hooks": [optreg.WeightDecay(0.1)]}
+    same = partial(assert_close, dtype=dtype)
+    assert_same_steps(lambda: optreg.create(name, **values, **with_groups), arrays, same=same)
+    kinds = 2 if name == "novograd" else 1  # it has one number a tensor, but not of a tensor without axes
+    assert [each for _, each, _ in emulation.launches if each != "send"] == ["reduce", "step"] * 3 * kinds
+
+
+@attrs.define(eq=False)
+class Staged(GradientMethod):
+    """The largest element that is left when the mean is taken away, the smallest, and how many there are."""
+
+    lr: float = positive(0.1)
+
+    def rule(self, param, grad):
+        apart = grad - np.mean(grad)
+        param -= self.lr * grad / (np.max(np.abs(apart)) - np.min(apart)) + np.sum(param)
+
+
+def test_what_rests_on_other_sums_comes_in_a_stage_after_them(emulation):
+    arrays = tree("float64", np.random.default_rng(0))
+    assert_same_steps(Staged, {name: arrays[name] for name in ("W", "long", "b", "empty")}, same=assert_close)
+    assert [each for _, each, _ in emulation.launches if each != "send"] == ["reduce", "reduce", "step"] * 3
+
+
+def test_a_nan_is_the_largest_and_the_smallest_element_as_in_numpy(emulation):
+    arrays = {"w": np.ones(3 * CHUNK), "v": np.ones(3 * CHUNK)}
+    there = {name: on_device(array) for name, array in arrays.items()}
+    optimizer = Staged().setup(there)
+    gradient = np.linspace(1, 2, 3 * CHUNK)
+    gradient[CHUNK + 5] = np.nan
+    optimizer.apply_gradients({"w": on_device(gradient), "v": on_device(np.linspace(1, 2, 3 * CHUNK))})
+    assert np.isnan(there["w"].get()).all()
+    assert np.isfinite(there["v"].get()).all()
+
+
+def test_sums_are_the_same_each_time(emulation):
+    gradient = np.random.default_rng(0).normal(size=5 * CHUNK + 3).astype("float32")
+    found = set()
+    for _ in range(3):
+        w = on_device(np.ones(gradient.shape, np.float32))
+        optreg.create("lamb").setup({"w": w}).apply_gradients({"w": on_device(gradient)})
+        found.add(w.get().tobytes())
+    assert len(found) == 1
 
 
 def test_a_step_with_hooks_and_groups_is_one_launch(emulation):

@@ -10,7 +10,7 @@ import pytest
 import optreg
 from optreg.backends.cuda_source import CHUNK
 
-from .rules import CASES, hooks
+from .rules import ELEMENTWISE, WITH_SUMS, hooks
 
 pytestmark = pytest.mark.gpu
 
@@ -42,7 +42,7 @@ def start(dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 @pytest.mark.parametrize("with_hooks", [False, True], ids=["alone", "with hooks"])
-@pytest.mark.parametrize(("name", "values"), CASES, ids=str)
+@pytest.mark.parametrize(("name", "values"), ELEMENTWISE, ids=str)
 def test_every_built_in_has_numpys_bits(cupy, name, values, with_hooks, dtype):
     here = start(dtype)
     there = {key: cupy.asarray(array) for key, array in here.items()}
@@ -59,6 +59,27 @@ def test_every_built_in_has_numpys_bits(cupy, name, values, with_hooks, dtype):
         assert here[key].tobytes() == there[key].get().tobytes(), key
         for slot, value in one._states[f"/{key}"].items():
             assert value.tobytes() == other._states[f"/{key}"][slot].get().tobytes(), (key, slot)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "values"), WITH_SUMS, ids=str)
+def test_norms_and_means_are_those_of_numpy_and_the_same_each_time(cupy, name, values, dtype):
+    found = []
+    for _ in range(3):
+        there = {key: cupy.asarray(array) for key, array in start(dtype).items()}
+        optimizer, rng = optreg.create(name, **values).setup(there), np.random.default_rng(1)
+        for _ in range(10):
+            optimizer.apply_gradients({key: cupy.asarray(array) for key, array in gradients(rng, there).items()})
+        found.append({key: array.get() for key, array in there.items()})
+    here, rng = start(dtype), np.random.default_rng(1)
+    reference = optreg.create(name, **values).setup(here)
+    with optreg.use_backend("numpy"):
+        for _ in range(10):
+            reference.apply_gradients(gradients(rng, here))
+    for key, array in here.items():
+        assert found[0][key].tobytes() == found[1][key].tobytes() == found[2][key].tobytes()
+        rtol = {"float64": 1e-12, "float32": 1e-5}[dtype]
+        np.testing.assert_allclose(found[0][key], array, rtol, rtol, err_msg=key)
 
 
 def test_an_update_does_not_wait_for_the_device(cupy):
