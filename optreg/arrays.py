@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -11,6 +12,9 @@ import numpy as np
 
 Array: TypeAlias = Any
 """A ``numpy.ndarray`` or a ``cupy.ndarray``."""
+
+COMPUTED_IN = {"float16": np.dtype(np.float32)}
+"""Dtypes that are stored but not computed in, by name, with the wider ones that they are computed in."""
 
 
 def imported_cupy() -> ModuleType | None:
@@ -55,12 +59,13 @@ def _zeros(array: Array, dtype: np.dtype[Any]) -> Array:
         return array_module(array).zeros_like(array, dtype)
 
 
-def compute_dtype(dtype: Any) -> np.dtype[Any]:
+@cache
+def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype of a parameter's states and of the arithmetic on it: its own, but float32 for float16.
 
     In float16, an eps of 1e-8 is zero, and the square of 1e-4 as well.
     """
-    return np.dtype(np.float32) if dtype == np.float16 else np.dtype(dtype)
+    return COMPUTED_IN.get(dtype.name, dtype)
 
 
 def new_number(array: Array, value: float) -> Array:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 import numpy as np
 
-from optreg.arrays import array_module, compute_dtype
+from optreg.arrays import array_module
 from optreg.backends import host_backend
 from optreg.backends.device_job import DeviceJob, layouts_of
 from optreg.backends.device_kernels import Kernels, kernels_of
@@ -22,10 +22,6 @@ from optreg.backends.variants import Signature, SlotType, Variant, variant_of
 from optreg.backends.work import Group, Repeatable, Tensor, Work
 from optreg.errors import UntraceableRuleError
 from optreg.rule import slots_of
-from optreg.tracing.nodes import DType
-
-Dtypes: TypeAlias = tuple[tuple[str, DType], ...]
-"""Those of arrays that are not stored in the dtype of the arithmetic, by their names in the joined rule."""
 
 
 @attrs.frozen
@@ -33,7 +29,6 @@ class Kind:
     """What the tensors of a job have in common."""
 
     signature: Signature
-    dtypes: Dtypes
     device: int
 
 
@@ -104,7 +99,7 @@ class CupyBackend:
         owners = [rule.owner for rule in work.groups[found[0][0]].rules]
         members = members_of(found, work)
         try:
-            job = DeviceJob(variant, members, owners, kind.device, dict(kind.dtypes))
+            job = DeviceJob(variant, members, owners, kind.device)
         except UntraceableRuleError as error:
             self._warn(f"{error}; CuPy runs the rule as it is written")
             return None
@@ -143,15 +138,12 @@ def _kind(tensor: Tensor, group: Group) -> Kind | None:
             single = slot is not None and slot.ndim == 0 and data.ndim > 0
             types.append(None if slot is None else (slot.real.dtype, single))
             if slot is not None:
-                if slot.dtype == np.float16 or array_module(slot) is not array_module(data):
+                if array_module(slot) is not array_module(data) or (single and slot.dtype == np.float16):
                     return None
                 if not single:
                     arrays.append(slot)
         slots.append(tuple(types))
     if len({array.dtype.kind for array in arrays}) > 1 or not set.intersection(*map(layouts_of, arrays)):
         return None
-    stored = {"param": data.real.dtype, "grad": grad.real.dtype}
-    param, gradient = (compute_dtype(dtype) for dtype in stored.values())
-    narrow = tuple((name, dtype) for name, dtype in stored.items() if dtype != compute_dtype(dtype))
-    signature = Signature(param, gradient, tuple(slots), data.dtype.kind == "c")
-    return Kind(signature, narrow, data.device.id)
+    signature = Signature(data.real.dtype, grad.real.dtype, tuple(slots), data.dtype.kind == "c")
+    return Kind(signature, data.device.id)

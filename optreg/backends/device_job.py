@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from operator import is_
 from typing import Any
 
@@ -15,7 +15,7 @@ from optreg.backends.device_kernels import Kernels, Table, addresses_of, by_valu
 from optreg.backends.members import Holding, Member
 from optreg.backends.variants import Variant
 from optreg.errors import OptregError, UntraceableRuleError
-from optreg.tracing.nodes import DType, Input
+from optreg.tracing.nodes import Input
 
 
 @attrs.frozen
@@ -67,23 +67,17 @@ class DeviceJob:
     """The tensors of one variant on one device.
 
     Args:
-        variant: of the rules, for the arithmetic's dtypes.
+        variant: of the rules.
         members: of which at least one, all on the device.
         owners: of the variant's rules.
         device: its number.
-        dtypes: those of arrays that are stored in another dtype than that of the arithmetic, by the input's name.
 
     Raises:
         UntraceableRuleError: the rule cannot be compiled for CUDA.
     """
 
     def __init__(
-        self,
-        variant: Variant[Kernels],
-        members: Sequence[Member],
-        owners: Sequence[Any],
-        device: int,
-        dtypes: Mapping[str, DType],
+        self, variant: Variant[Kernels], members: Sequence[Member], owners: Sequence[Any], device: int
     ) -> None:
         import cupy
 
@@ -92,7 +86,7 @@ class DeviceJob:
         self._owners = owners
         self._cupy = cupy
         self._device = device
-        rule = variant.kernels.stored_as(dtypes)
+        rule = variant.rule
         self._inputs = rule.inputs
         self._columns = len(rule.scalars)
         self._members = sorted(members, key=lambda member: member.group)
@@ -117,7 +111,7 @@ class DeviceJob:
                     "the first step with these parameters cannot be captured into a CUDA graph, because it makes "
                     "tables on the device; make one step before the capture begins"
                 )
-            self._kernels = variant.kernels.compiled(dtypes, self._places, set())
+            self._kernels = variant.kernels.compiled(self._places, set())
             known = np.zeros((len(data), len(rule.reductions) + 1))
             known[:, -1] = [array.size * pairs for array in data]
             self._tables = (

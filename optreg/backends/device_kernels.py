@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from functools import cache
 from typing import Any
 
@@ -11,27 +11,21 @@ import numpy as np
 
 from optreg.backends.cuda_source import OPTIONS, REDUCE, SEND, STEP, THREADS, WORDS, CudaSources, cuda_sources
 from optreg.errors import UntraceableRuleError
-from optreg.tracing.chain import stored_as
-from optreg.tracing.nodes import DType, Rule
+from optreg.tracing.nodes import Rule
 
 Table = np.ndarray[Any, Any]
 
 
 @attrs.frozen(eq=False)
 class Kernels:
-    """What a rule is compiled to: texts that depend on how arrays are stored, and where scalars are, as well."""
+    """What a rule is compiled to: texts that depend on where scalars are, as well."""
 
     rule: Rule
 
-    def stored_as(self, dtypes: Mapping[str, DType]) -> Rule:
-        """The rule on arrays of other dtypes than those of its arithmetic, by the input's name."""
-        return stored_as(self.rule, dtypes) if dtypes else self.rule
-
-    def compiled(self, dtypes: Mapping[str, DType], rows: int, on_device: Set[int]) -> list[Any]:
+    def compiled(self, rows: int, on_device: Set[int]) -> list[Any]:
         """The kernels in the order in which they are launched, compiled for the current device.
 
         Args:
-            dtypes: as of :meth:`stored_as`.
             rows: of scalars that a launch holds.
             on_device: the scalars that are there, by position.
 
@@ -40,7 +34,7 @@ class Kernels:
         """
         import cupy
 
-        texts = cuda_sources(self.stored_as(dtypes), rows, on_device)
+        texts = cuda_sources(self.rule, rows, on_device)
         found = [*(kernel(text, REDUCE) for text in texts.stages), kernel(texts.step, STEP)]
         try:
             for each in found:

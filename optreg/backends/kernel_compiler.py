@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from optreg.backends.conversions import conversions
+
 IDLE = 10.0
 """Seconds without a request after which the compiler ends, so that it does not take memory for nothing."""
 
@@ -33,7 +35,7 @@ def compile_kernel(source: str) -> tuple[str, bytes]:
     # Without this, LLVM gives up vectorizing loops over more than a few arrays that might overlap.
     llvmlite.binding.set_option("", "--runtime-memory-check-threshold=4096")
     llvmlite.binding.set_option("", "--memory-check-merge-threshold=4096")
-    namespace: dict[str, Any] = {"np": np, **_pointers(), **_lanes()}
+    namespace: dict[str, Any] = {"np": np, **_pointers(), **conversions(), **_lanes()}
     exec(source, namespace)  # (text that optreg wrote, in a directory that only its user can write)
     name = source.removeprefix("def ").partition("(")[0]
     function = namespace[name]
@@ -73,6 +75,7 @@ def _pointers() -> dict[str, Any]:
         "float64_at": pointer_to(types.float64, ir.DoubleType()),
         "int64_at": pointer_to(types.int64, ir.IntType(64)),
         "int32_at": pointer_to(types.int32, ir.IntType(32)),
+        "uint16_at": pointer_to(types.uint16, ir.IntType(16)),
     }
 
 

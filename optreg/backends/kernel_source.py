@@ -27,6 +27,9 @@ from optreg.tracing.nodes import HostValue, Load, Operation, Reduction, Rule, Si
 
 _TYPES = {"float32": "np.float32", "float64": "np.float64", "bool": "np.bool_", "int64": "np.int64"}
 
+NARROW = {"float16": ("uint16", "float32_of_float16({0})", "float16_of_float32({0})")}
+"""Dtypes that are only stored: the word that a kernel sees, and how it is made a float32 and is made of one."""
+
 _INFIX = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/",
     "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=",
@@ -67,14 +70,32 @@ _CALLS = {
 
 
 def _text(operation: Operation, names: Sequence[str]) -> str:
-    kind = _type(operation.dtype)
     if operation.function == "cast":
-        return f"{kind}({names[0]})"
+        return _cast(names[0], operation.operands[0].dtype.name, operation.dtype)
+    kind = _type(operation.dtype)
     if operation.function in _INFIX:
         return f"{names[0]} {_INFIX[operation.function]} {names[1]}"
     if operation.function not in _CALLS:
         raise UntraceableRuleError(f"np.{operation.function} cannot be compiled by the backend numba")
     return _CALLS[operation.function].format(*names, one=f"{kind}(1)", zero=f"{kind}(0)")
+
+
+def _cast(name: str, old: str, new: np.dtype[Any]) -> str:
+    if new.name in NARROW:
+        if old != "float32":
+            raise UntraceableRuleError(f"{old} cannot be rounded to {new} in one step; make it float32 first")
+        return NARROW[new.name][2].format(name)
+    return f"{_type(new)}({loaded(name, old)})"
+
+
+def loaded(element: str, dtype: str) -> str:
+    """An element of an array as a number."""
+    return NARROW[dtype][1].format(element) if dtype in NARROW else element
+
+
+def pointer(dtype: str) -> str:
+    """The function that makes a pointer to elements of an address."""
+    return f"{NARROW[dtype][0] if dtype in NARROW else dtype}_at"
 
 
 def _type(dtype: np.dtype[Any]) -> str:
@@ -186,7 +207,7 @@ def _computed(
     """What is computed once a chunk, the arrays' places first, and what for each element."""
     touched = {value.array for value in values if isinstance(value, Load)} | stored
     once = [
-        f"a{position} = {each.dtype.name}_at(addresses[{len(rule.inputs)} * tensor + {position}]"
+        f"a{position} = {pointer(each.dtype.name)}(addresses[{len(rule.inputs)} * tensor + {position}]"
         + ("" if each.single else f" + begin * {each.dtype.itemsize}")
         + ")"
         for position, each in enumerate(rule.inputs)
@@ -199,13 +220,13 @@ def _computed(
 
 
 def _expression(value: Value, names: dict[Value, str], rule: Rule) -> str:
-    kind = _type(value.dtype)
     if isinstance(value, Load) and not value.single:
         return f"a{value.array}[i]"
-    if isinstance(value, HostValue):
-        return f"{kind}(scalars[{len(rule.scalars)} * group + {value.position}])"
     if isinstance(value, Operation):
         return _text(value, [names[operand] for operand in value.operands])
+    kind = _type(value.dtype)
+    if isinstance(value, HostValue):
+        return f"{kind}(scalars[{len(rule.scalars)} * group + {value.position}])"
     return f"{kind}(numbers[{numbers_width(rule)} * tensor + {_column(value, rule)}])"
 
 

@@ -19,6 +19,7 @@ from optreg.arrays import Array
 from optreg.backends.array_check import ONE_NUMBER, layout_is_known
 from optreg.backends.jobs import CHECK, Job, Kernels, kernels_of
 from optreg.backends.kernel_cache import Compilation
+from optreg.backends.kernel_source import NARROW
 from optreg.backends.members import Jobs, members_of
 from optreg.backends.native import Kernel, numba_is_installed
 from optreg.backends.numpy import NumpyBackend
@@ -191,7 +192,7 @@ def _signature(tensor: Tensor, group: Group) -> Signature | None:
 
 
 def _is_compiled_for(dtype: np.dtype[Any]) -> bool:
-    return dtype.isnative and dtype.itemsize in (4, 8)
+    return dtype.isnative and (dtype.itemsize in (4, 8) or dtype.name in NARROW)
 
 
 def _are_alike_in_memory(arrays: Sequence[np.ndarray[Any, Any]]) -> bool:

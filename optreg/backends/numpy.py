@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -61,14 +61,25 @@ def _run_on_elements(calls: Sequence[Call], data: Array, gradient: Array, in_blo
 
 def _run_at_once(calls: Sequence[Call], param: Array, grad: Array, slots: Slots) -> None:
     """Run the rules on whole arrays; float16 in copies of the dtype of its arithmetic."""
-    work = param.astype(compute_dtype(param.dtype), copy=False)
-    work_grad = grad.astype(compute_dtype(grad.dtype), copy=False)
-    for (rule, _), each in zip(calls, slots, strict=True):
+    work, work_grad = _computable(param), _computable(grad)
+    work_slots = [[None if slot is None else _computable(slot) for slot in each] for each in slots]
+    for (rule, _), each in zip(calls, work_slots, strict=True):
         rule.function(work, _own(rule, work_grad), *each)
-    if work is not param:
-        param[...] = work
-    if work_grad is not grad and _change_gradients(calls):
-        grad[...] = work_grad
+    _store(param, work)
+    if _change_gradients(calls):
+        _store(grad, work_grad)
+    for slot, new in zip(chain.from_iterable(slots), chain.from_iterable(work_slots), strict=True):
+        if slot is not None:
+            _store(slot, new)
+
+
+def _computable(array: Array) -> Array:
+    return array.astype(compute_dtype(array.dtype), copy=False)
+
+
+def _store(array: Array, new: Array) -> None:
+    if new is not array:
+        array[...] = new
 
 
 def _own(rule: BoundRule, grad: Array) -> Array:
@@ -110,7 +121,7 @@ def _iterate(calls: Sequence[Call], param: Array, grad: Array, slots: Slots) -> 
     with blocks_of:
         for blocks in blocks_of:
             # A number of the whole tensor changes once a step: every block begins with the old one.
-            new_numbers = [number.copy() for number in numbers]
+            new_numbers = [number.astype(compute_dtype(number.dtype)) for number in numbers]
             here = [*blocks, *new_numbers]
             for (rule, _), each in zip(calls, slots, strict=True):
                 picked = (None if slot is None else here[position[id(slot)]] for slot in each)

@@ -8,8 +8,9 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import attrs
 import numpy as np
 
+from optreg.arrays import compute_dtype
 from optreg.rule import flags_of, slots_of
-from optreg.tracing.chain import Link, chain
+from optreg.tracing.chain import Link, chain, stored_as
 from optreg.tracing.nodes import DType, Input, Rule
 from optreg.tracing.trace import Inputs, condition, guard, trace, traced, types_of
 
@@ -21,6 +22,7 @@ SlotType: TypeAlias = tuple[DType, bool] | None
 class Signature:
     """What a kernel depends on of a tensor: the dtypes of its arrays, those of complex ones by their real parts.
 
+    They are those in which the arrays are stored; the arithmetic may be that of wider ones.
     Complex tensors have two numbers an element, so they are no job of the same kernel with real ones.
     """
 
@@ -88,6 +90,7 @@ def variant_of(
     inputs = [_inputs(owner, signature, slots) for owner, slots in zip(owners, signature.slots, strict=True)]
     together = list(zip(owners, inputs, keeps_gradient, strict=True))
     rule = chain([Link(trace(owner, arrays), keeps) for owner, arrays, keeps in together])
+    rule = stored_as(rule, _stored(owners, signature))
     lasts = not any(traced(owner, arrays).fleeting for owner, arrays, _ in together)
     same_branches, types = guard(rule.guards, "owners"), types_of(rule.scalars, "owners")
     known_types = types(owners)
@@ -106,7 +109,19 @@ def variant_of(
 def _inputs(owner: Any, signature: Signature, slots: Sequence[SlotType]) -> Inputs:
     names = slots_of(type(owner).rule).names
     return (
-        Input("param", signature.param),
-        Input("grad", signature.grad),
-        *(None if slot is None else Input(name, *slot) for name, slot in zip(names, slots, strict=True)),
+        Input("param", compute_dtype(signature.param)),
+        Input("grad", compute_dtype(signature.grad)),
+        *(
+            None if slot is None else Input(name, compute_dtype(slot[0]), slot[1])
+            for name, slot in zip(names, slots, strict=True)
+        ),
     )
+
+
+def _stored(owners: Sequence[Any], signature: Signature) -> dict[str, DType]:
+    """The dtypes of the arrays, by the names of the joined rule."""
+    dtypes = {"param": signature.param, "grad": signature.grad}
+    for number, (owner, slots) in enumerate(zip(owners, signature.slots, strict=True)):
+        names = slots_of(type(owner).rule).names
+        dtypes |= {f"{number}.{name}": slot[0] for name, slot in zip(names, slots, strict=True) if slot is not None}
+    return dtypes

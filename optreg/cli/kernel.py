@@ -8,6 +8,7 @@ import click
 import numpy as np
 
 from optreg import lookup, registry
+from optreg.arrays import compute_dtype
 from optreg.cli.output import looking_at_packages
 from optreg.errors import OptregError, UntraceableRuleError
 from optreg.hook import is_rule_hook, prepare_hook_states, timing_of
@@ -45,11 +46,9 @@ def kernel(name: str, backend: str, hooks: tuple[str, ...], dtype: str, step: in
         optreg kernel adamw
         optreg kernel adamw --backend cuda --hook weight_decay --hook lasso
     """
-    if backend == "numba" and dtype == "float16":
-        raise click.BadParameter("Numba has no float16; NumPy does the work there", param_hint="--dtype")
     with looking_at_packages():
         rule, owners = _joined(name, hooks, np.dtype(dtype), step)
-        texts = _texts(rule, backend, np.dtype(dtype))
+        texts = _texts(rule, backend)
     comment = "#" if backend == "numba" else "//"
     for line in _facts(rule, owners, step):
         click.echo(f"{comment} {line}".rstrip())
@@ -58,7 +57,7 @@ def kernel(name: str, backend: str, hooks: tuple[str, ...], dtype: str, step: in
 
 
 def _joined(name: str, hooks: tuple[str, ...], dtype: np.dtype[Any], step: int) -> tuple[Rule, list[Any]]:
-    """The joined rule of a step, in the dtype of the arithmetic, and the owners of its parts."""
+    """The joined rule of a step, and the owners of its parts."""
     optimizer = _made(registry.get(name), name)
     if not has_rule(optimizer):
         raise OptregError(f"{name} has no rule, but its own way to update parameters, so nothing is compiled for it")
@@ -71,7 +70,7 @@ def _joined(name: str, hooks: tuple[str, ...], dtype: np.dtype[Any], step: int) 
         object.__setattr__(hook, "t", step - 1 if timing_of(hook) == "pre" else step)
     of_hooks = list(prepare_hook_states(optimizer).items())
     optimizer.t = step
-    arithmetic = np.dtype(np.float32) if dtype == np.float16 else dtype
+    arithmetic = compute_dtype(dtype)
     links = []
     owners = [*before, optimizer, *after]
     for owner in owners:
@@ -84,7 +83,7 @@ def _joined(name: str, hooks: tuple[str, ...], dtype: np.dtype[Any], step: int) 
             *(None if value is None else Input(slot, value.dtype, value.ndim == 0) for slot, value in slots),
         )
         links.append(Link(trace(owner, inputs), not getattr(owner, "changes_gradients", False)))
-    return chain(links), owners
+    return stored_as(chain(links), {"param": dtype, "grad": dtype}), owners
 
 
 def _made_hook(name: str) -> Any:
@@ -103,7 +102,7 @@ def _made(cls: Any, name: str) -> Any:
         raise OptregError(f"{name} cannot be made without its hyperparameters: {error}") from error
 
 
-def _texts(rule: Rule, backend: str, dtype: np.dtype[Any]) -> list[str]:
+def _texts(rule: Rule, backend: str) -> list[str]:
     if backend == "numba":
         from optreg.backends.kernel_source import sources
 
@@ -112,7 +111,7 @@ def _texts(rule: Rule, backend: str, dtype: np.dtype[Any]) -> list[str]:
     from optreg.backends.cuda_source import OPTIONS, cuda_sources
 
     try:
-        cuda = cuda_sources(stored_as(rule, {"param": dtype, "grad": dtype}))
+        cuda = cuda_sources(rule)
     except UntraceableRuleError as error:
         raise OptregError(f"{error}; CuPy runs the rule as it is written") from error
     return [f"// nvrtc {' '.join(OPTIONS)}\n{text}" for text in (*cuda.stages, cuda.step)]
