@@ -42,8 +42,29 @@ def _steps() -> Any:
     return attrs.field(converter=_plain, validator=_at_least_one)
 
 
-def _number(default: Any = attrs.NOTHING, *bounds: Any) -> Any:
-    return attrs.field(default=default, converter=_plain, validator=[_finite, *bounds])
+def _number(default: Any = attrs.NOTHING) -> Any:
+    return attrs.field(default=default, converter=_plain, validator=_finite)
+
+
+def _positive(default: float) -> Any:
+    return attrs.field(default=default, converter=_plain, validator=[_finite, _above_zero])
+
+
+def _above_zero(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if value <= 0:
+        raise HyperparameterError(f"{type(instance).__name__}: {attribute.name} must be > 0, but it is {value!r}")
+
+
+def _share(default: float) -> Any:
+    return attrs.field(default=default, converter=_plain, validator=[_finite, _within_one])
+
+
+def _within_one(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not 0 <= value <= 1:
+        raise HyperparameterError(
+            f"{type(instance).__name__}: {attribute.name} is a share, so it must be at least 0 and at most 1, "
+            f"but it is {value!r}"
+        )
 
 
 SCHEDULES: dict[str, type[Schedule]] = {}
@@ -201,9 +222,9 @@ class OneCycle(Schedule):
     name: ClassVar[str] = "one_cycle"
     peak: float = _number()
     steps: int = _steps()
-    warmup: float = _number(0.3, attrs.validators.ge(0), attrs.validators.le(1))
-    divisor: float = _number(25.0, attrs.validators.gt(0))
-    final_divisor: float = _number(1e4, attrs.validators.gt(0))
+    warmup: float = _share(0.3)
+    divisor: float = _positive(25.0)
+    final_divisor: float = _positive(1e4)
 
     def __call__(self, t: int) -> float:
         start = self.peak / self.divisor

@@ -75,14 +75,22 @@ def children(node: Any) -> Iterable[tuple[Any, Any]] | None:
     return None
 
 
-def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any, Any, Any]]:
-    """Every leaf of nested mappings and sequences, with its path and where it is kept."""
+def leaves(node: Any, path: str = "", inside: Sequence[Any] = ()) -> Iterator[tuple[str, Any, Any, Any]]:
+    """Every leaf of nested mappings and sequences, with its path and where it is kept.
+
+    Raises:
+        TargetError: one contains itself.
+    """
     for key, child in children(node) or ():
         child_path = f"{path}/{str(key).strip('/')}"
         if children(child) is None:
             yield child_path, node, key, child
+        elif any(child is each for each in (*inside, node)):
+            raise TargetError(
+                f"what lies at {child_path} contains itself, so its arrays have no end; take it out there"
+            )
         else:
-            yield from leaves(child, child_path)
+            yield from leaves(child, child_path, (*inside, node))
 
 
 def nested(node: Any) -> Iterator[tuple[Any, Any, Any]]:

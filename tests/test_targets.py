@@ -260,3 +260,15 @@ def test_a_mapping_that_gives_new_arrays_at_each_access_is_refused(tmp_path):
     np.savez(tmp_path / "w.npz", w=np.ones(2))
     with np.load(tmp_path / "w.npz") as file, pytest.raises(TypeError, match="gives a new array for /w at each access"):
         sgd(file)
+
+
+def test_a_mapping_that_contains_itself_is_refused():
+    inner = {"w": np.ones(2)}
+    inner["again"] = {"inner": inner}
+    with pytest.raises(TypeError, match="what lies at /l1/again/inner contains itself"):
+        sgd({"l1": inner})
+
+
+def test_a_mapping_may_hold_another_one_twice():
+    inner = {"w": np.ones(2)}
+    assert list(sgd({"a": inner, "b": inner}).target) == ["/a/w"]
