@@ -38,11 +38,6 @@ def flat(optimizer: Any) -> Any:
     return np.concatenate([np.ravel(optimizer.target[path].data) for path in SHAPES])
 
 
-def flat_state(optimizer: Any, key: str) -> Any:
-    """One state of every parameter as one row."""
-    return np.concatenate([np.ravel(optimizer._states[path][key]) for path in SHAPES])
-
-
 def gradients_of(mode: str, dtype: str) -> Callable[[int, Any], Any]:
     """The gradients of a step, at the parameters as they are."""
     if mode == "open":

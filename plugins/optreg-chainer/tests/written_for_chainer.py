@@ -1,4 +1,4 @@
-"""Methods with Chainer 1.24's formulas where optreg's own differ, as an author outside of optreg would write them."""
+"""Methods in the ways in which they were written for Chainer: by no means with attrs, nor always with a rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from optreg import GradientMethod
 
 
-class ChainerAdam(GradientMethod):
+class AdamByProperty(GradientMethod):
     """A plain class, which never calls the base's ``__init__``, with a property, a rule and slots."""
 
     def __init__(self, alpha: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
@@ -29,7 +29,7 @@ class ChainerAdam(GradientMethod):
         param -= self.lr * m / (np.sqrt(v) + self.eps)
 
 
-class ChainerMomentumSGD(GradientMethod):
+class MomentumByDevice(GradientMethod):
     """With ``init_state_cpu`` and ``update_one_cpu``, as Chainer's own were written."""
 
     def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
@@ -46,7 +46,7 @@ class ChainerMomentumSGD(GradientMethod):
         param.data += v
 
 
-class ChainerNesterovAG(GradientMethod):
+class NesterovByParameter(GradientMethod):
     """With ``init_state`` and ``update_one``."""
 
     def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
