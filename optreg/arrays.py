@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import ModuleType
@@ -32,6 +33,22 @@ def array_module(array: Array) -> Any:
     """The module that the array belongs to: ``numpy`` or ``cupy``."""
     cupy = imported_cupy()
     return cupy if cupy is not None and isinstance(array, cupy.ndarray) else np
+
+
+def is_number_on_device(value: object) -> bool:
+    """Whether a value is a float64 on a device: there it is an array without axes."""
+    cupy = imported_cupy()
+    return cupy is not None and isinstance(value, cupy.ndarray) and value.ndim == 0 and value.dtype == np.float64
+
+
+def common_device(arrays: Iterable[Array]) -> Any:
+    """The device on which all of the arrays are; None if one of them is on the host, or there is none."""
+    cupy = imported_cupy()
+    if cupy is None:
+        return None
+    devices = {array.device.id if isinstance(array, cupy.ndarray) else None for array in arrays}
+    found = devices.pop() if len(devices) == 1 else None
+    return None if found is None else cupy.cuda.Device(found)
 
 
 def device_of(array: Array) -> AbstractContextManager[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from optreg import adapters, deprecated, registry
 from optreg.arrays import device_of
+from optreg.backends.work import Decision
 from optreg.config import config_of
 from optreg.copying import Copied
 from optreg.errors import NameTakenError, NotSetUpError, UnknownKeyError, did_you_mean
@@ -42,12 +43,14 @@ class Optimizer(Copied):
     _states: States
     _hook_states: dict[str, States]
     _options: Options
+    _decision: Decision
 
     def __new__(cls, *args: Any, **kwds: Any) -> Any:  # noqa: ARG004 (they are for __init__)
         # Not in __init__: a subclass need not call it, and classes written for Chainer do not.
         self = super().__new__(cls)
         try:
             self._hooks = {}
+            self._decision = Decision()
             self._options = Options(self, {})
         except AttributeError as error:  # of attrs.frozen and of frozen dataclasses
             raise TypeError(

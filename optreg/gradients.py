@@ -128,6 +128,12 @@ def _usable_gradient(path: str, data: Array, grad: Any, taken: set[int]) -> Arra
     return grad.copy() if shares or id(grad) in taken else grad
 
 
+def gradients_of(target: Any) -> list[Array]:
+    """Every gradient that has elements."""
+    gradients = (parameter.grad for _, parameter in named_parameters(target))
+    return [grad for grad in gradients if grad is not None and grad.size]
+
+
 def changeable_gradients(parameters: Iterable[tuple[str, Any]]) -> list[Array]:
     """Every gradient that is there; one that is read-only, another's as well, or the parameter becomes a copy first."""
     found: dict[int, Array] = {}

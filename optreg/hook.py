@@ -28,11 +28,14 @@ class Hook(Copied):
         t: while the rule runs: the optimizer's ``t``, the number of steps made.
         elementwise: False if the rule needs whole tensors.
         changes_gradients: what the rule does to ``grad`` stays visible after the update.
+        stays_on_device: ``observe()`` and ``__call__`` only ask devices for work, so that they need not wait for a
+            device to say whether the step is made.
     """
 
     timing: ClassVar[Literal["pre", "post"]] = "pre"
     elementwise: ClassVar[bool] = True
     changes_gradients: ClassVar[bool] = True
+    stays_on_device: ClassVar[bool] = False
     name: str
     t: int = 0
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from optreg.arrays import Array, device_of, real_elements
+from optreg.arrays import Array, real_elements
 from optreg.backends import current_backend
+from optreg.backends.device_survey import SQUARES, Survey
 from optreg.backends.squares import CHUNK, LANES
 
 
@@ -22,12 +23,13 @@ def global_norm(gradients: Iterable[Array | None]) -> float:
     arrays = [gradient for gradient in gradients if gradient is not None]
     sums_of_squares = getattr(current_backend(), "sums_of_squares", None)
     sums, left = ([], arrays) if sums_of_squares is None else sums_of_squares(arrays)
-    for array in map(real_elements, left):
+    for array in left:
         if isinstance(array, np.ndarray):
-            sums.extend(_sums_of_squares(array))
-        else:
-            with device_of(array):
-                sums.append(float((array.astype("float64") ** 2).sum()))
+            sums.extend(_sums_of_squares(real_elements(array)))
+    on_devices = [array for array in left if not isinstance(array, np.ndarray) and array.size]
+    for device in {array.device.id: array.device for array in on_devices}.values():
+        on_device = [array for array in on_devices if array.device.id == device.id]
+        sums.append(float(Survey(SQUARES, device).run(on_device)[0]))
     # fsum rounds once, so that the order of the chunks does not matter; it has no answer for infinities.
     return math.sqrt(math.fsum(sums) if all(map(math.isfinite, sums)) else sum(sums))
 

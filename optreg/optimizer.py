@@ -67,19 +67,24 @@ class GradientMethod(Optimizer):
         if repeats.again():
             self._run_stages(self._planned().after, self.t)
             return loss
-        plan = self._planned()
         if not repeats.fit():
             self._check_parameters()
             self.reallocate_cleared_grads()
             fit_gradients(named_parameters(self.target))
         try:
+            self._make_step(self._planned())
+        finally:
+            self._decision.flag = None
+        return loss
+
+    def _make_step(self, plan: Plan) -> None:
+        try:
             fused = self._run_hooks_before(plan)
         except SkipStep:
             self.t += 1
-            return loss
+            return
         self._update_parameters(fused, plan.fused_after)
         self._run_stages(plan.after, self.t)
-        return loss
 
     def _evaluate(self, lossfun: Callable[..., Any], args: Any, kwds: Any) -> Any:
         if not callable(lossfun):
@@ -135,7 +140,11 @@ class GradientMethod(Optimizer):
         if self._overrides("call_hooks"):
             self.call_hooks()
             return ()
-        self._run_stages(plan.before, self.t)
+        self._decision.may_wait = True
+        try:
+            self._run_stages(plan.before, self.t)
+        finally:
+            self._decision.may_wait = False
         if self._overrides("prepare"):  # which comes after the hooks
             self._run_stages([plan.fused], self.t)
             return ()
@@ -148,8 +157,14 @@ class GradientMethod(Optimizer):
                 self._observe(stage)
                 self._run_rules_of_hooks(stage, t)
             elif self._has_hook(stage):
+                if not self._may_run(stage):
+                    return
                 stage(self)
                 self.reallocate_cleared_grads()
+
+    def _may_run(self, hook: Any) -> bool:
+        """False where the step is left out, for a hook that would do something then. May wait for a device."""
+        return getattr(hook, "stays_on_device", False) or self._decision.is_made()
 
     def _run_rules_of_hooks(self, hooks: Sequence[Any], t: int) -> None:
         present = [hook for hook in hooks if self._has_hook(hook)]
@@ -158,7 +173,7 @@ class GradientMethod(Optimizer):
             self._own_repeats().keep(work, run(work))
 
     def _observe(self, stage: tuple[Any, ...]) -> None:
-        if stage and observes(stage[0]) and self._has_hook(stage[0]):
+        if stage and observes(stage[0]) and self._has_hook(stage[0]) and self._may_run(stage[0]):
             stage[0].observe(self)
 
     # The update of the parameters
@@ -186,6 +201,8 @@ class GradientMethod(Optimizer):
         self._run_rules_of_hooks(before, self.t)
         groups = groups_at(self, parameters, t)
         self.t = t
+        if not self._decision.is_made():
+            return
         for values, members in groups:
             with holding(self, values):
                 for name, parameter in members:

@@ -24,7 +24,10 @@ from optreg.tracing.trace import traced
 
 def run(work: Work) -> Repeatable | None:
     """Change the arrays, in place, with the backend of the moment; returns what the backend can do again."""
-    return current_backend().run(work)
+    backend = current_backend()
+    if not getattr(backend, "decides_on_device", False) and not work.decision.is_made():
+        return None
+    return backend.run(work)
 
 
 def prepare_pass(optimizer: Any, timed: Sequence[tuple[Any, int]]) -> Work:

@@ -16,6 +16,8 @@ What a rule must know of whole tensors (norms, sums, means, the largest element)
 kernels ``reduce`` of the same arguments, which change no array. Each block leaves its ``partials`` (float64) for the
 last one of its tensor, which joins them in the order of the chunks and writes ``known[k, column]``: the sums are the
 same each time.
+
+If ``is_made`` is an address, and 0 stands there, the step is left out.
 """
 
 from __future__ import annotations
@@ -70,10 +72,11 @@ struct Tables {
     const long long *addresses, *groups, *chunks, *parts;
     unsigned int *arrived;
     double *known, *partials;
+    const long long *is_made;
 };
 """
 
-TABLES = ("addresses", "groups", "chunks", "parts", "arrived", "known", "partials")
+TABLES = ("addresses", "groups", "chunks", "parts", "arrived", "known", "partials", "is_made")
 """The addresses that a launch is given first, as one structure."""
 
 _KERNEL = """\
@@ -84,6 +87,7 @@ extern "C" __global__ void __launch_bounds__({threads}) {name}(
     const Tables tables, const long long first_chunk, const long long first_row,
     const __grid_constant__ Scalars scalars)
 {{
+    if (tables.is_made && !*tables.is_made) return;
     const long long number = first_chunk + blockIdx.x;
     const long long *const chunk = tables.chunks + 3 * number;
     const long long tensor = chunk[0];

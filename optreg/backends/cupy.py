@@ -36,6 +36,7 @@ class CupyBackend:
     """Runs rules on CuPy arrays by kernels that NVRTC compiled."""
 
     name = "cupy"
+    decides_on_device = True
 
     def __init__(self) -> None:
         self._as_written = NumpyBackend()
@@ -55,6 +56,8 @@ class CupyBackend:
                     left.extend(found)
                 else:
                     jobs.append(job)
+        if (left or on_host) and not work.decision.is_made():
+            return None
         for job in jobs:
             job.run()
         if left:
@@ -99,7 +102,7 @@ class CupyBackend:
         owners = [rule.owner for rule in work.groups[found[0][0]].rules]
         members = members_of(found, work)
         try:
-            job = DeviceJob(variant, members, owners, kind.device)
+            job = DeviceJob(variant, members, owners, kind.device, work.decision)
         except UntraceableRuleError as error:
             self._warn(f"{error}; CuPy runs the rule as it is written")
             return None

@@ -6,61 +6,17 @@ from collections.abc import Sequence
 from operator import is_
 from typing import Any
 
-import attrs
 import numpy as np
 
 from optreg.arrays import Array
-from optreg.backends.cuda_source import CHUNK, THREADS, WORDS, partials_of
-from optreg.backends.device_kernels import Kernels, Table, addresses_of, by_value, send
+from optreg.backends.cuda_source import THREADS, partials_of
+from optreg.backends.device_kernels import Kernels
+from optreg.backends.device_tables import Launch, Table, addresses_of, by_value, chunk_table, launches, send
 from optreg.backends.members import Holding, Member
 from optreg.backends.variants import Variant
-from optreg.errors import OptregError, UntraceableRuleError
+from optreg.backends.work import Decision
+from optreg.errors import OptregError
 from optreg.tracing.nodes import Input
-
-
-@attrs.frozen
-class Launch:
-    """What one launch works on: the rows of some groups, and the chunks of their tensors."""
-
-    first_row: int
-    rows: int
-    first_chunk: int
-    chunks: int
-
-
-def chunk_table(sizes: Sequence[int]) -> tuple[Table, Table]:
-    """The chunks of tensors of these sizes: tensor, begin and end of each; and how many each tensor has."""
-    parts = np.array([-(-size // CHUNK) for size in sizes], np.int64)
-    tensor = np.repeat(np.arange(len(parts)), parts)
-    begin = (np.arange(len(tensor)) - np.repeat(np.cumsum(parts) - parts, parts)) * CHUNK
-    end = np.minimum(begin + CHUNK, np.repeat(np.array(sizes, np.int64), parts))
-    return np.stack([tensor, begin, end], axis=1).astype(np.int64), parts
-
-
-def launches(rows_of_tensors: Sequence[int], parts: Table, columns: int) -> tuple[list[Launch], int]:
-    """As few launches as the scalars allow, and how many rows of scalars each of them has place for.
-
-    Args:
-        rows_of_tensors: of the table of scalars, rising.
-        parts: the number of chunks of each tensor.
-        columns: of the table.
-
-    Raises:
-        UntraceableRuleError: not even one row fits.
-    """
-    rows = rows_of_tensors[-1] + 1
-    most = WORDS // max(columns, 1)
-    if most == 0:
-        raise UntraceableRuleError(f"{columns} scalars are more than the {WORDS} that a launch can hold")
-    places = min(most, 1 << (rows - 1).bit_length())  # of few sizes, so that few kernels are compiled
-    found = []
-    ends = np.cumsum(parts)
-    for first in range(0, rows, places):
-        inside = np.flatnonzero((np.array(rows_of_tensors) >= first) & (np.array(rows_of_tensors) < first + places))
-        begin, end = int(ends[inside[0]] - parts[inside[0]]), int(ends[inside[-1]])
-        if end > begin:
-            found.append(Launch(first, min(places, rows - first), begin, end - begin))
-    return found, places
 
 
 class DeviceJob:
@@ -71,24 +27,33 @@ class DeviceJob:
         members: of which at least one, all on the device.
         owners: of the variant's rules.
         device: its number.
+        decision: whether a step is made.
 
     Raises:
         UntraceableRuleError: the rule cannot be compiled for CUDA.
     """
 
     def __init__(
-        self, variant: Variant[Kernels], members: Sequence[Member], owners: Sequence[Any], device: int
+        self,
+        variant: Variant[Kernels],
+        members: Sequence[Member],
+        owners: Sequence[Any],
+        device: int,
+        decision: Decision,
     ) -> None:
         import cupy
 
         self.variant = variant
         self.groups = sorted({member.group for member in members})
         self._owners = owners
+        self._decision = decision
         self._cupy = cupy
         self._device = device
         rule = variant.rule
         self._inputs = rule.inputs
         self._columns = len(rule.scalars)
+        on_device = {at for at, each in enumerate(variant.types or ()) if issubclass(each, cupy.ndarray)}
+        self._on_device = sorted(on_device)
         self._members = sorted(members, key=lambda member: member.group)
         rows = [self.groups.index(member.group) for member in self._members]
         data = [member.parameter.data for member in self._members]
@@ -103,7 +68,8 @@ class DeviceJob:
         self._addresses = np.zeros((len(data), len(rule.inputs)), np.int64)
         self._seen: Table | None = None
         self._sent: Table | None = None
-        self._scalars = np.zeros((len(self.groups), self._columns))
+        self._words = np.zeros((len(self.groups), self._columns), np.int64)
+        self._scalars: list[tuple[Any, ...]] = [()] * len(self.groups)
         self._captured = False
         with cupy.cuda.Device(device):
             if cupy.cuda.get_current_stream().is_capturing():
@@ -111,7 +77,7 @@ class DeviceJob:
                     "the first step with these parameters cannot be captured into a CUDA graph, because it makes "
                     "tables on the device; make one step before the capture begins"
                 )
-            self._kernels = variant.kernels.compiled(self._places, set())
+            self._kernels = variant.kernels.compiled(self._places, on_device)
             known = np.zeros((len(data), len(rule.reductions) + 1))
             known[:, -1] = [array.size * pairs for array in data]
             self._tables = (
@@ -121,7 +87,6 @@ class DeviceJob:
                 cupy.asarray(known),
                 cupy.zeros(max(1, len(chunks) * partials_of(rule)), np.float64),
             )
-            self._places_of_tables = addresses_of(self._tables)
 
     def fits(self) -> bool:
         """Look at the arrays as they are now. False if any is not what the tables were made for."""
@@ -173,7 +138,15 @@ class DeviceJob:
                 scalars = self.variant.scalars_if_right(self._owners)
             if scalars is None:
                 return False
-            self._scalars[row] = scalars
+            self._scalars[row] = scalars  # alive until their addresses are not used any more
+            if self._on_device:
+                if any(scalars[at].device.id != self._device for at in self._on_device):
+                    return False
+                addresses = [scalars[at].data.ptr for at in self._on_device]
+                scalars = tuple(0.0 if at in self._on_device else each for at, each in enumerate(scalars))
+            self._words[row].view(np.float64)[...] = scalars
+            if self._on_device:
+                self._words[row, self._on_device] = addresses
         return True
 
     def run(self) -> None:
@@ -188,16 +161,17 @@ class DeviceJob:
             if self._captured or self._sent is None or not np.array_equal(self._sent, self._addresses):
                 send(self._addresses, self._tables[0])
                 self._sent = self._addresses.copy()
-            arguments = [self._arguments(launch) for launch in self._launches]
+            tables = addresses_of([*self._tables, self._decision.flag])
+            arguments = [(tables, *self._arguments(launch)) for launch in self._launches]
             for kernel in self._kernels:
                 for launch, each in zip(self._launches, arguments, strict=True):
                     kernel((launch.chunks,), (THREADS,), each)
 
     def _arguments(self, launch: Launch) -> tuple[Any, ...]:
-        words = np.zeros(max(1, self._places * self._columns))
-        used = self._scalars[launch.first_row : launch.first_row + launch.rows]
+        words = np.zeros(max(1, self._places * self._columns), np.int64)
+        used = self._words[launch.first_row : launch.first_row + launch.rows]
         words[: used.size] = used.ravel()
-        return self._places_of_tables, np.int64(launch.first_chunk), np.int64(launch.first_row), by_value(words)
+        return np.int64(launch.first_chunk), np.int64(launch.first_row), by_value(words)
 
     def release(self) -> None:
         """Nothing to do: gradients are not held, only arrays that the optimizer holds, too."""

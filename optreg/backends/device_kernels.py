@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from functools import cache
 from typing import Any
 
 import attrs
-import numpy as np
 
-from optreg.backends.cuda_source import OPTIONS, REDUCE, SEND, STEP, THREADS, WORDS, CudaSources, cuda_sources
+from optreg.backends.cuda_source import OPTIONS, REDUCE, STEP, CudaSources, cuda_sources
 from optreg.errors import UntraceableRuleError
 from optreg.tracing.nodes import Rule
-
-Table = np.ndarray[Any, Any]
 
 
 @attrs.frozen(eq=False)
@@ -60,23 +57,3 @@ def kernel(source: str, name: str) -> Any:
     import cupy
 
     return cupy.RawKernel(source, name, OPTIONS)
-
-
-def by_value(words: Table) -> Table:
-    """Numbers in the form in which CuPy hands them to a kernel as one structure."""
-    return words.view([("of", words.dtype, words.shape)])
-
-
-def addresses_of(tables: Sequence[Any]) -> Table:
-    """The structure of the addresses of arrays on the current device."""
-    return by_value(np.array([table.data.ptr for table in tables], np.int64))
-
-
-def send(numbers: Table, table: Any) -> None:
-    """Write int64 numbers to a table on the current device, from the launch itself: never waits."""
-    flat = numbers.ravel()
-    for first in range(0, flat.size, WORDS):
-        part = flat[first : first + WORDS]
-        words = np.zeros(WORDS, np.int64)
-        words[: part.size] = part
-        kernel(SEND, "send")((1,), (THREADS,), (table, np.int64(first), np.int32(part.size), by_value(words)))

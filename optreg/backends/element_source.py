@@ -76,7 +76,7 @@ JOINS = {"add": "Sum", "maximum": "Largest", "minimum": "Smallest"}
 
 _WORD = "union Word { double number; const double *at; };"
 
-_JOINS = """\
+JOINS_SOURCE = """\
 struct Sum {
     OPTREG_FUNCTION double none() { return 0; }
     OPTREG_FUNCTION double of(double a, double b) { return a + b; }
@@ -168,7 +168,7 @@ def element_source(rule: Rule, found: Sequence[Reduction] = (), on_device: Set[i
         "}",
     ]
     return Element(
-        text="\n".join([*_helpers(values), *([_JOINS] if totals else []), *lines, ""]),
+        text="\n".join([*_helpers(values), *([JOINS_SOURCE] if totals else []), *lines, ""]),
         numbers=tuple(numbers),
         arrays=arrays,
         loaded=loaded,

@@ -44,6 +44,7 @@ class Variant(Generic[Kernels]):
         rule: the joined rule.
         kernels: what the backend has made of it.
         lasts: it is right for longer than this step.
+        types: of the scalars; None if they could not be evaluated.
         holds: whether the rules would take the same branches now, with numbers of the same types, given their owners.
     """
 
@@ -51,9 +52,9 @@ class Variant(Generic[Kernels]):
     kernels: Kernels
     lasts: bool
     holds: Callable[[Sequence[Any]], bool]
-    _types: tuple[type, ...] | None
+    types: tuple[type, ...] | None
     _scalars: Callable[..., tuple[float, ...]] = attrs.field(init=False)
-    _now: Callable[..., tuple[float, ...] | None] = attrs.field(init=False)
+    _now: Callable[..., tuple[Any, ...] | None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         text = "".join(f"{source}, " for source in self.rule.scalars)
@@ -64,10 +65,10 @@ class Variant(Generic[Kernels]):
         """The scalars of this step."""
         return self._scalars(owners, np)
 
-    def scalars_if_right(self, owners: Sequence[Any]) -> tuple[float, ...] | None:
+    def scalars_if_right(self, owners: Sequence[Any]) -> tuple[Any, ...] | None:
         """The scalars of this step; None if the rules would take other branches, or the numbers are of other types."""
         scalars = self._now(owners, np)
-        return scalars if scalars is not None and tuple(map(type, scalars)) == self._types else None
+        return scalars if scalars is not None and tuple(map(type, scalars)) == self.types else None
 
 
 _VARIANTS: dict[Any, list[Variant[Any]]] = {}

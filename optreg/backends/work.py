@@ -13,6 +13,29 @@ from optreg.hyperparameters import holding
 from optreg.rule import slots_of
 
 
+class Decision:
+    """Whether a step is made, where that is known on a device only.
+
+    Attributes:
+        flag: an array of one int64 there, which is 0 where the step is left out; None if it is made. Kernels that are
+            given its address do nothing where it is 0.
+        may_wait: what comes after the hook that asks can go on without an answer.
+    """
+
+    def __init__(self) -> None:
+        self.flag: Array | None = None
+        self.may_wait = False
+
+    def is_made(self) -> bool:
+        """The answer, for which this waits if it is on a device."""
+        if self.flag is None:
+            return True
+        made = bool(self.flag[0])
+        if made:
+            self.flag = None
+        return made
+
+
 @attrs.frozen(eq=False)
 class BoundRule:
     """A rule, ready to be called on arrays.
@@ -79,6 +102,12 @@ class Work:
     hooks: Sequence[tuple[Any, int, Mapping[str, Any]]]
     groups: Sequence[Group]
 
+    @property
+    def decision(self) -> Decision:
+        """Whether the step of which this is a part is made."""
+        found: Decision = self.optimizer._decision
+        return found
+
     def only(self, tensors: Sequence[tuple[int, Tensor]]) -> Work:
         """The work on some of the tensors, each given with the number of its group; groups keep their numbers."""
         by_group: list[list[Tensor]] = [[] for _ in self.groups]
@@ -124,7 +153,10 @@ class Repeatable(Protocol):
 
 
 class Backend(Protocol):
-    """What a package offers through a ``BackendSpec``: a class without arguments of this shape."""
+    """What a package offers through a ``BackendSpec``: a class without arguments of this shape.
+
+    One that says ``decides_on_device = True`` heeds the work's ``decision``; others are not asked before that is known.
+    """
 
     name: str
 

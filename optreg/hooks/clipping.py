@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 
-from optreg.arrays import Array
+from optreg.arrays import Array, common_device
+from optreg.backends.device_survey import SQUARES, Survey, survey_on
+from optreg.copying import attributes_of
 from optreg.errors import HyperparameterError
+from optreg.gradients import gradients_of
 from optreg.hook import Hook
 from optreg.hyperparameters import holding, nonnegative, number, values_at
 from optreg.norms import global_norm
 from optreg.passes import step_of
-from optreg.targets import named_parameters
 
 
 @attrs.define(eq=False, repr=False)
@@ -24,12 +27,14 @@ class GradientClipping(Hook):
 
     ``grad *= threshold / ‖g‖`` if that is < 1 (Pascanu et al. 2013, arXiv:1211.5063). A norm of zero changes
     nothing; a norm that is not finite leaves the gradients as they are, with one warning: see ``skip_nonfinite``.
+    Where all gradients are on one device, the norm stays there: the host does not wait for it, and cannot warn.
 
     Args:
         threshold: the largest norm allowed, >= 0, or a schedule.
 
     Attributes:
-        rate: what the gradients of the last step were multiplied with; 1.0 where they were left as they are.
+        rate: what the gradients of the last step were multiplied with; 1.0 where they were left as they are. An array
+            without axes if it is on a device; ``float(rate)`` waits for it.
 
     >>> import optreg
     >>> optreg.create_hook("gradient_clipping", threshold=1.0)
@@ -37,12 +42,29 @@ class GradientClipping(Hook):
     """
 
     threshold: float = nonnegative()
+    stays_on_device: ClassVar[bool] = True
+    rate: Any = attrs.field(default=1.0, init=False)
     _warned: bool = attrs.field(default=False, init=False)
-    rate: float = attrs.field(default=1.0, init=False)
+    _scales: bool = attrs.field(default=False, init=False)
+    _survey: Survey | None = attrs.field(default=None, init=False)
 
     def observe(self, opt: Any) -> None:
         """Measure the norm of all gradients."""
-        norm = global_norm(param.grad for _, param in named_parameters(opt.target))
+        gradients = gradients_of(opt.target)
+        device = common_device(gradients)
+        with holding(self, values_at(self, step_of(self, opt.t))):
+            if device is None:
+                self._observe_on_host(gradients)
+            else:
+                self._observe_on_device(gradients, device)
+
+    def _observe_on_device(self, gradients: Sequence[Array], device: Any) -> None:
+        self._survey = survey_on(device, SQUARES, self._survey)
+        self.rate = self._survey.run(gradients, limit=self.threshold)[1]
+        self._scales = True
+
+    def _observe_on_host(self, gradients: Sequence[Array]) -> None:
+        norm = global_norm(gradients)
         self.rate = 1.0
         if not math.isfinite(norm):
             if not self._warned:
@@ -53,13 +75,13 @@ class GradientClipping(Hook):
                     RuntimeWarning,
                     stacklevel=2,
                 )
-        elif norm > 0:
-            with holding(self, values_at(self, step_of(self, opt.t))):
-                self.rate = self.threshold / norm
+        elif norm > self.threshold:
+            self.rate = self.threshold / norm
+        self._scales = self.rate < 1
 
     def get_extra_state(self) -> dict[str, Any]:
         """The rate, for a checkpoint, and whether the warning was given."""
-        return {"rate": self.rate, "warned": self._warned}
+        return {"rate": float(self.rate), "warned": self._warned}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """The same, from a checkpoint."""
@@ -67,8 +89,12 @@ class GradientClipping(Hook):
 
     def rule(self, param: Array, grad: Array) -> None:  # noqa: ARG002 (a rule takes both)
         """Scale one gradient."""
-        if self.rate < 1:
+        if self._scales:
             grad *= self.rate
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies, which look at gradients themselves."""
+        return attributes_of(self) | {"rate": float(self.rate), "_survey": None}
 
 
 @attrs.define(eq=False, repr=False)

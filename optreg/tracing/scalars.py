@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from optreg.arrays import is_array, is_number_on_device
 from optreg.errors import UntraceableRuleError
+
+_ON_DEVICE = "is on a device, where a rule can calculate with numbers; to compare them or branch would wait for it"
 
 
 class Journal:
@@ -33,8 +36,8 @@ class Journal:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a real number or a truth value, Python's or NumPy's."""
-    return isinstance(value, (int, float, np.bool_, np.integer, np.floating))
+    """Whether a value is a real number or a truth value, Python's or NumPy's, or a number on a device."""
+    return isinstance(value, (int, float, np.bool_, np.integer, np.floating)) or is_number_on_device(value)
 
 
 def is_of_numpy(function: Any) -> bool:
@@ -79,7 +82,7 @@ class Scalar:
         journal: of the trace that it belongs to.
         source: a Python expression of ``self``, ``np`` and literals.
         value: what it is at the step that is traced; a Python number, or NumPy's where NumPy made it, because then
-            it takes part in the promotion of dtypes.
+            it takes part in the promotion of dtypes; or a number on a device, which stands for a Python number.
     """
 
     __slots__ = ("journal", "source", "value")
@@ -87,7 +90,8 @@ class Scalar:
 
     def __init__(self, journal: Journal, source: str, value: Any) -> None:
         if not is_number(value):
-            raise UntraceableRuleError(f"{source} is {value!r}, which is no real number")
+            why = _ON_DEVICE if is_array(value) else f"is {value!r}, which is no real number"
+            raise UntraceableRuleError(f"{source} {why}")
         self.journal = journal
         self.source = source
         self.value = value
@@ -115,6 +119,8 @@ class Scalar:
         return Scalar(self.journal, f"abs({self.source})", abs(self.value))
 
     def __bool__(self) -> bool:
+        if is_number_on_device(self.value):
+            raise UntraceableRuleError(f"{self.source} {_ON_DEVICE}")
         return self.journal.decided(self.source, bool(self.value))
 
     def __index__(self) -> int:

@@ -63,7 +63,7 @@ def _promoted(operand: Any) -> Any:
         )
     if isinstance(value, np.generic):
         return value.dtype
-    return np.dtype(bool) if isinstance(value, bool) else float if isinstance(value, float) else int
+    return np.dtype(bool) if isinstance(value, bool) else int if isinstance(value, int) else float
 
 
 class Symbol(np.lib.mixins.NDArrayOperatorsMixin):

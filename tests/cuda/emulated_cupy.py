@@ -113,14 +113,29 @@ class NDArray(np.lib.mixins.NDArrayOperatorsMixin):
     def _like(self, host: Any) -> NDArray:
         return NDArray(host, self.device.id)
 
+    @property
+    def T(self) -> NDArray:
+        return self._like(self.host.T)
+
+    # What has to wait for the device, which is counted:
+
+    waits = 0
+
     def get(self) -> np.ndarray[Any, Any]:
+        NDArray.waits += 1
         return self.host.copy(order="K")
 
     def __float__(self) -> float:
-        return float(self.host)
+        return float(self.get())
+
+    def __int__(self) -> int:
+        return int(self.get())
 
     def __bool__(self) -> bool:
-        return bool(self.host)
+        return bool(self.get())
+
+    def __deepcopy__(self, memo: Any) -> NDArray:
+        return self._like(self.host.copy(order="K"))
 
     def __getitem__(self, key: Any) -> NDArray:
         return self._like(self.host[key if key is Ellipsis or isinstance(key, tuple) else (key, ...)])
@@ -138,13 +153,20 @@ class NDArray(np.lib.mixins.NDArrayOperatorsMixin):
         return self._like(getattr(ufunc, method)(*_on_host(inputs), **kwargs))
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return self._like(function(*_on_host(args), **{key: _on_host(value) for key, value in kwargs.items()}))
+        found = function(*_on_host(args), **{key: _on_host(value) for key, value in kwargs.items()})
+        return found if function is np.shape else self._like(found)
 
 
 def _on_host(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return tuple(map(_on_host, value))
     return value.host if isinstance(value, NDArray) else value
+
+
+def on_device(array: Any, number: int = 0) -> NDArray:
+    """A copy of an array on an emulated device."""
+    with Device(number):
+        return NDArray(np.array(array, order="K"))
 
 
 class Device:
@@ -218,7 +240,7 @@ _directory = tempfile.TemporaryDirectory()
 @cache
 def _compiled(code: str, name: str) -> Any:
     source = Path(_directory.name) / f"kernel{len(list(Path(_directory.name).iterdir()))}.cpp"
-    prelude = "#include <utility>\n#include <type_traits>\n" + on_host(code) + _KERNEL_PRELUDE
+    prelude = "#include <utility>\n#include <type_traits>\n" + on_host(code.removeprefix(PRELUDE)) + _KERNEL_PRELUDE
     launch = _LAUNCH.replace("NAME", name).replace("HAS_BARRIERS", str("__syncthreads" in code).lower())
     source.write_text(prelude + code.removeprefix(PRELUDE) + launch, encoding="utf-8")
     target = source.with_suffix(".so")

@@ -32,7 +32,7 @@ OPTREG_FUNCTION Half to_half(float number) { return Half{_cvtss_sh(number, 0)}; 
 
 def on_host(text: str) -> str:
     """What has to stand before text that stands after the prelude of CUDA on a device."""
-    return _PRELUDE + (_HALF if "to_float(v" in text or "to_half(v" in text else "")  # (whose header takes a second)
+    return _PRELUDE + (_HALF if "to_float(" in text or "to_half(" in text else "")  # (whose header takes a second)
 
 
 _LOOP = """\

@@ -15,34 +15,13 @@ from optreg.arrays import to_host
 from optreg.backends import current_backend
 from optreg.backends.cuda_source import CHUNK, WORDS
 from optreg.backends.cupy import CupyBackend
-from optreg.backends.device_job import chunk_table, launches
-from optreg.backends.device_kernels import by_value, kernel
+from optreg.backends.device_tables import by_value, chunk_table, launches
 from optreg.errors import OptregError, UntraceableRuleError
 from optreg.hyperparameters import positive
 from optreg.optimizer import GradientMethod
 
-from .emulated_cupy import Device, Emulation, NDArray
-from .host import COMPILER
+from .emulated_cupy import on_device
 from .rules import WITH_SUMS, hooks
-
-
-@pytest.fixture
-def emulation(monkeypatch):
-    if COMPILER is None:
-        pytest.skip("needs g++")
-    emulation = Emulation()
-    monkeypatch.setitem(sys.modules, "cupy", emulation.module())
-    kernel.cache_clear()
-    with optreg.temporary():
-        yield emulation
-    kernel.cache_clear()
-
-
-def on_device(array, number=0):
-    """A copy of an array on an emulated device."""
-    with Device(number):
-        return NDArray(np.array(array, order="K"))
-
 
 SHAPES = {"W": (70, 130), "long": (2 * CHUNK + 5,), "b": (3,), "scale": (), "empty": (0, 4)}
 
