@@ -31,8 +31,6 @@ from optreg.tracing.nodes import Reduction, Rule
 
 THREADS = 256
 """Of a block."""
-BLOCKS = 3
-"""That a multiprocessor has registers for, at least: enough threads to keep the memory busy."""
 CHUNK = 8192
 """Elements of a chunk."""
 STEP, REDUCE = "step", "reduce"
@@ -85,7 +83,7 @@ _KERNEL = """\
 struct Scalars {{ Word of[{scalars}]; }};
 template <class T> struct alignas(16) Pack {{ T of[{pack}]; }};
 
-extern "C" __global__ void __launch_bounds__({threads}, {blocks}) {name}(
+extern "C" __global__ void __launch_bounds__({threads}) {name}(
     const Tables tables, const long long first_chunk, const long long first_row,
     const __grid_constant__ Scalars scalars)
 {{
@@ -212,7 +210,6 @@ def _source(rule: Rule, rows: int, element: Element, found: Sequence[Reduction])
         + _KERNEL.format(
             name=REDUCE if found else STEP,
             threads=THREADS,
-            blocks=BLOCKS,
             scalars=max(1, rows * len(rule.scalars)),
             columns=len(rule.scalars),
             known=len(reductions) + 1,

@@ -25,7 +25,7 @@ _KERNEL_PRELUDE = """\
 #define __global__
 #define __device__
 #define __shared__ static
-#define __launch_bounds__(...)
+#define __launch_bounds__(threads)
 #define __grid_constant__
 #define __threadfence()
 static struct { unsigned x; } threadIdx, blockIdx;

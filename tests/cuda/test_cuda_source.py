@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import optreg
-from optreg.backends.cuda_source import BLOCKS, OPTIONS, REDUCE, STEP, TABLES, THREADS, WORDS, cuda_sources
+from optreg.backends.cuda_source import OPTIONS, REDUCE, STEP, TABLES, THREADS, WORDS, cuda_sources
 from optreg.tracing.chain import Link, chain
 from optreg.tracing.nodes import Input
 from optreg.tracing.trace import trace
@@ -46,7 +46,10 @@ def test_every_built_in_compiles_and_keeps_to_registers(dtype, architecture, nam
     for source, kernel in [*((each, REDUCE) for each in sources.stages), (sources.step, STEP)]:
         found = compiled(source, architecture, kernel)
         assert found.stack == found.least_stack == 0, "spilled to local memory"
-        assert found.registers * THREADS * BLOCKS <= REGISTERS_OF_A_MULTIPROCESSOR
+        # A third of the threads that a multiprocessor can have is enough to keep the memory busy; with twice as many
+        # elements for each thread, a quarter.
+        blocks = 2 if dtype == "float16" else 3
+        assert found.registers * THREADS * blocks <= REGISTERS_OF_A_MULTIPROCESSOR
 
 
 @needs_nvrtc
