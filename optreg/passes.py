@@ -19,7 +19,7 @@ from optreg.rule import slots_of, used_slots
 from optreg.states import States
 from optreg.targets import named_parameters
 from optreg.tracing.nodes import Input
-from optreg.tracing.trace import traced
+from optreg.tracing.trace import Inputs, traced
 
 
 def run(work: Work) -> Repeatable | None:
@@ -140,20 +140,19 @@ def _bound(owner: Any, parameter: Any, state: Mapping[str, Any]) -> BoundRule:
     changes = bool(getattr(owner, "changes_gradients", False))
     if getattr(owner, "elementwise", True) is False:
         return BoundRule(owner, owner.rule, False, False, changes, not changes)
-    data, grad = parameter.data, parameter.grad
-    slots = [state.get(name) for name in slots_of(type(owner).rule).names]
-    rule = traced(
-        owner, (_input("param", data, data), _input("grad", grad, data), *_slot_inputs(owner, slots, data))
-    ).rule
+    rule = traced(owner, rule_inputs(owner, parameter, state)).rule
     # A rule that cannot be traced may write to the gradient in ways that nobody has seen.
     writes = rule is None or "grad" in rule.changed
     in_blocks = rule is not None and not rule.reductions
     return BoundRule(owner, owner.rule, in_blocks, rule is not None, changes, writes and not changes)
 
 
-def _slot_inputs(owner: Any, slots: Sequence[Array | None], data: Array) -> list[Input | None]:
-    names = slots_of(type(owner).rule).names
-    return [None if slot is None else _input(name, slot, data) for name, slot in zip(names, slots, strict=True)]
+def rule_inputs(owner: Any, parameter: Any, state: Mapping[str, Any]) -> Inputs:
+    """What the rule of an optimizer or hook is traced with, given a parameter with its gradient, and its state."""
+    data = parameter.data
+    slots = [(name, state.get(name)) for name in slots_of(type(owner).rule).names]
+    of_slots = (None if slot is None else _input(name, slot, data) for name, slot in slots)
+    return _input("param", data, data), _input("grad", parameter.grad, data), *of_slots
 
 
 def _input(name: str, array: Array, data: Array) -> Input:

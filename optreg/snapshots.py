@@ -131,7 +131,7 @@ def _changed_values(owner: Any, saved: Mapping[str, Any]) -> dict[str, Any]:
     return changed
 
 
-_GENERATORS = np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random
+GENERATORS = np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random
 
 
 def _generators(owner: Any) -> Iterator[tuple[str, Any]]:
@@ -142,7 +142,7 @@ def _generators(owner: Any) -> Iterator[tuple[str, Any]]:
         names |= dict.fromkeys((slots,) if isinstance(slots, str) else slots)
     for name in names:
         value = getattr(owner, name, None)
-        if isinstance(value, _GENERATORS) and not isinstance(value, random.SystemRandom):
+        if isinstance(value, GENERATORS) and not isinstance(value, random.SystemRandom):
             yield name, value
 
 

@@ -37,6 +37,7 @@ class CupyBackend:
 
     name = "cupy"
     decides_on_device = True
+    array_module = "cupy"
 
     def __init__(self) -> None:
         self._as_written = NumpyBackend()

@@ -156,6 +156,7 @@ class Backend(Protocol):
     """What a package offers through a ``BackendSpec``: a class without arguments of this shape.
 
     One that says ``decides_on_device = True`` heeds the work's ``decision``; others are not asked before that is known.
+    One for arrays that are not NumPy's says in ``array_module`` whose they are, such as "cupy".
     """
 
     name: str

@@ -8,12 +8,12 @@ import click
 import numpy as np
 
 from optreg import lookup, registry
-from optreg.arrays import compute_dtype
 from optreg.cli.output import looking_at_packages
 from optreg.errors import OptregError, UntraceableRuleError
 from optreg.hook import is_rule_hook, prepare_hook_states, timing_of
 from optreg.hyperparameters import signature
-from optreg.rule import has_rule, slots_of
+from optreg.passes import rule_inputs
+from optreg.rule import has_rule
 from optreg.tracing.chain import Link, chain, stored_as
 from optreg.tracing.nodes import Input, Rule
 from optreg.tracing.trace import trace
@@ -65,24 +65,20 @@ def _joined(name: str, hooks: tuple[str, ...], dtype: np.dtype[Any], step: int) 
     before = [hook for _, hook in made if timing_of(hook) == "pre"]
     after = [hook for _, hook in made if timing_of(hook) == "post"]
     optimizer.setup({"w": np.ones(2, dtype)})
+    parameter = optimizer.target["/w"]
+    parameter.grad = np.ones(2, dtype)
     for number, hook in enumerate([*before, *after]):
         optimizer.add_hook(hook, name=str(number))
         object.__setattr__(hook, "t", step - 1 if timing_of(hook) == "pre" else step)
     of_hooks = list(prepare_hook_states(optimizer).items())
     optimizer.t = step
-    arithmetic = compute_dtype(dtype)
     links = []
     owners = [*before, optimizer, *after]
     for owner in owners:
         own = [states for name, states in of_hooks if optimizer._hooks[name] is owner]
         state = optimizer._states["/w"] if owner is optimizer else own[0]["/w"] if own else {}
-        slots = [(slot, state.get(slot)) for slot in slots_of(type(owner).rule).names]
-        inputs = (
-            Input("param", arithmetic),
-            Input("grad", arithmetic),
-            *(None if value is None else Input(slot, value.dtype, value.ndim == 0) for slot, value in slots),
-        )
-        links.append(Link(trace(owner, inputs), not getattr(owner, "changes_gradients", False)))
+        rule = trace(owner, rule_inputs(owner, parameter, state))
+        links.append(Link(rule, not getattr(owner, "changes_gradients", False)))
     return stored_as(chain(links), {"param": dtype, "grad": dtype}), owners
 
 

@@ -41,7 +41,7 @@ def contestants(texts: Iterable[str], overrides: Iterable[str] = ()) -> tuple[Co
     found: dict[str, Contestant] = {}
     for text in texts:
         pattern, colon, assignments = text.partition(":")
-        hyperparameters = _assignments(text, assignments) if colon else {}
+        hyperparameters = read_assignments(text, assignments) if colon else {}
         for name in _matching(pattern):
             label = name + colon + assignments
             if label in found:
@@ -68,7 +68,8 @@ def _matching(pattern: str) -> list[str]:
     return matching
 
 
-def _assignments(text: str, assignments: str) -> dict[str, Any]:
+def read_assignments(text: str, assignments: str) -> dict[str, Any]:
+    """Read ``lr=0.01,beta1=0.8``; ``text`` is the whole of it, for messages."""
     values: dict[str, Any] = {}
     for assignment in assignments.split(","):
         name, equals, value = assignment.partition("=")

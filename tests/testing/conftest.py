@@ -1,0 +1,3 @@
+from registry.distributions import site
+
+__all__ = ["site"]
