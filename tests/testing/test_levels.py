@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import optreg.testing.checks
 from optreg.testing import check_optimizer
 from optreg.testing.catalog import KINDS, LEVELS, checks
 
@@ -64,6 +68,13 @@ def test_every_check_is_a_sentence_with_a_name_of_its_own():
         for check in checks(kind):
             assert check.sentence.endswith("."), check.name
             assert check.name.startswith("check_")
+
+
+def test_every_failure_says_what_to_do():
+    for theme in Path(optreg.testing.checks.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(theme.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "fail":
+                assert "; " in ast.unparse(node) or "str(error)" in ast.unparse(node), f"{theme.name}:{node.lineno}"
 
 
 def test_an_unknown_level_is_an_error():

@@ -102,7 +102,10 @@ def check_exception_in_the_middle(subject: OptimizerSubject) -> None:
         )
     wrong = [name for name, array in problem.arrays.items() if not np.isfinite(array).all()]
     if wrong:
-        fail(f"after an exception in the middle of an update, {subject.name} makes {names_in(wrong)} infinite or NaN")
+        fail(
+            f"after an exception in the middle of an update, {subject.name} makes {names_in(wrong)} infinite or NaN; "
+            f"put back in a finally clause what a step changes for a while"
+        )
 
 
 def _spoil(optimizer: Any) -> None:

@@ -67,7 +67,9 @@ def check_target_parameters(subject: TargetSubject) -> str:
     value, optimizer = _adapted(subject)
     named = list(optimizer.target.namedparams())
     if not named:
-        fail(f"the adapter {subject.name} finds no parameters in its example, so nothing is optimized")
+        fail(
+            f"the adapter {subject.name} finds no parameters in its example, so nothing is optimized; look what it returns"
+        )
     names = [name for name, _ in named]
     if len(set(names)) < len(names) or not all(isinstance(name, str) and name.startswith("/") for name in names):
         fail(
@@ -79,7 +81,10 @@ def check_target_parameters(subject: TargetSubject) -> str:
         fail(f"{names_in(lacking)} of {subject.name} have no .data or no .grad; give parameters both")
     again = [name for name, _ in optreg.create("sgd").setup(value).target.namedparams()]
     if names != again:
-        fail(f"the adapter {subject.name} names the same object's parameters {names}, and then {again}")
+        fail(
+            f"the adapter {subject.name} names the same object's parameters {names}, and then {again}; number them by their "
+            f"place in the object"
+        )
     return f"{len(names)} {'parameter' if len(names) == 1 else 'parameters'}, {names_in(names)}"
 
 

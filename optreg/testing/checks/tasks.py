@@ -19,7 +19,9 @@ def _task(subject: TaskSubject) -> Any:
     try:
         return cls()
     except Exception as error:
-        fail(f"the task {subject.name} is not made without arguments: {type(error).__name__}: {error}")
+        fail(
+            f"the task {subject.name} is not made without arguments: {type(error).__name__}: {error}; give them defaults"
+        )
 
 
 def _arrays(tree: Any, path: str = "") -> dict[str, Any]:
@@ -34,7 +36,10 @@ def check_task_is_complete(subject: TaskSubject) -> None:
     """It is a Task, and says what is measured, how long it takes, and which value counts as reached."""
     cls = subject.implementation()
     if not issubclass(cls, internals.Task):
-        fail(f"the task {subject.name} does not derive from optreg.compare.task.Task, which says what a task has")
+        fail(
+            f"the task {subject.name} does not derive from optreg.compare.task.Task, which says what a task has; "
+            f"derive from it"
+        )
     needed = ("metric", "loss", "selection", "target", "steps", "seeds", "batch_size", "evaluations")
     missing = [name for name in needed if not hasattr(cls, name)]
     if missing:
@@ -43,7 +48,7 @@ def check_task_is_complete(subject: TaskSubject) -> None:
     measured = task.measure(task.initial_parameters(0))
     lacking = [each.name for each in (cls.metric, cls.loss, *cls.selection) if each.name not in measured]
     if lacking:
-        fail(f"measure() of the task {subject.name} returns {sorted(measured)}, and so lacks {', '.join(lacking)}")
+        fail(f"measure() of the task {subject.name} returns {sorted(measured)}; return {', '.join(lacking)} as well")
 
 
 @check("task", level="1")
@@ -74,7 +79,7 @@ def check_task_gradients(subject: TaskSubject) -> None:
     _, gradients = task.loss_and_gradients(parameters, batch)
     arrays, slopes = _arrays(parameters), _arrays(gradients)
     if {name: array.shape for name, array in arrays.items()} != {name: np.shape(each) for name, each in slopes.items()}:
-        fail(f"the gradients of the task {subject.name} are not named and shaped as its parameters are: {list(slopes)}")
+        fail(f"the gradients of the task {subject.name} are {list(slopes)}; name and shape them as the parameters")
     rng = np.random.default_rng(0)
     direction = {name: rng.normal(size=array.shape) for name, array in arrays.items()}
     expected = sum(float((direction[name] * slopes[name]).sum()) for name in arrays)
