@@ -67,9 +67,7 @@ def check_target_parameters(subject: TargetSubject) -> str:
     value, optimizer = _adapted(subject)
     named = list(optimizer.target.namedparams())
     if not named:
-        fail(
-            f"the adapter {subject.name} finds no parameters in its example, so nothing is optimized; look what it returns"
-        )
+        fail(f"the adapter {subject.name} finds no parameters in its example, so nothing happens; see what it returns")
     names = [name for name, _ in named]
     if len(set(names)) < len(names) or not all(isinstance(name, str) and name.startswith("/") for name in names):
         fail(
@@ -82,8 +80,8 @@ def check_target_parameters(subject: TargetSubject) -> str:
     again = [name for name, _ in optreg.create("sgd").setup(value).target.namedparams()]
     if names != again:
         fail(
-            f"the adapter {subject.name} names the same object's parameters {names}, and then {again}; number them by their "
-            f"place in the object"
+            f"the adapter {subject.name} names the same object's parameters {names}, and then {again}; number "
+            f"them by their place in the object"
         )
     return f"{len(names)} {'parameter' if len(names) == 1 else 'parameters'}, {names_in(names)}"
 

@@ -20,7 +20,7 @@ def _task(subject: TaskSubject) -> Any:
         return cls()
     except Exception as error:
         fail(
-            f"the task {subject.name} is not made without arguments: {type(error).__name__}: {error}; give them defaults"
+            f"the task {subject.name} cannot be made without arguments: {type(error).__name__}: {error}; have defaults"
         )
 
 
