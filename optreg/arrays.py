@@ -51,6 +51,18 @@ def common_device(arrays: Iterable[Array]) -> Any:
     return None if found is None else cupy.cuda.Device(found)
 
 
+def are_captured(arrays: Iterable[Array]) -> bool:
+    """Whether what a device of the arrays is asked for becomes part of a CUDA graph now, instead of being done."""
+    cupy = imported_cupy()
+    if cupy is None:
+        return False
+    for number in {array.device.id for array in arrays if isinstance(array, cupy.ndarray)}:
+        with cupy.cuda.Device(number):
+            if cupy.cuda.get_current_stream().is_capturing():
+                return True
+    return False
+
+
 def device_of(array: Array) -> AbstractContextManager[Any]:
     """A context in which new arrays of the same module are made on the array's device."""
     if isinstance(array, np.ndarray):

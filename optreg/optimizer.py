@@ -9,12 +9,12 @@ import numpy as np
 
 from optreg.arrays import device_of, zeros_like
 from optreg.base import Optimizer
-from optreg.errors import GradientError, SkipStep
+from optreg.errors import GradientError, OptregError, SkipStep
 from optreg.gradients import assign_gradients, clear_gradients, fit_gradients, zero_gradients
-from optreg.hook import observes, timing_of
+from optreg.hook import name_of_hook, observes, timing_of
 from optreg.hyperparameters import holding
 from optreg.overlaps import check_apart
-from optreg.passes import groups_at, prepare_pass, run, run_rule
+from optreg.passes import groups_at, is_captured, prepare_pass, run, run_rule
 from optreg.plan import Plan, plan_hooks
 from optreg.repeat import Repeats
 from optreg.rule import has_rule
@@ -63,10 +63,42 @@ class GradientMethod(Optimizer):
         """
         _ = self.target
         loss = None if lossfun is None else self._evaluate(lossfun, args, kwds)
+        if is_captured(self):
+            with self._own_repeats().captured():
+                self._update()
+        else:
+            self._update()
+        return loss
+
+    def replay(self, graph: Any) -> None:
+        """Launch a CUDA graph that holds an ``update()``, as the next step: with its ``t`` and its hyperparameters. ::
+
+            optimizer.update()                      # a step as usual, which makes everything ready
+            with stream:
+                stream.begin_capture()
+                optimizer.update()                  # makes no step, but becomes part of the graph
+                graph = stream.end_capture()
+                for _ in range(100):
+                    gradients[...] = …              # the same arrays as in the capture
+                    optimizer.replay(graph)
+
+        Never waits. A graph that is launched without this repeats the step before, with its scalars.
+
+        Args:
+            graph: CuPy's, or anything with ``launch()``, in which the last captured ``update()`` stands once.
+
+        Raises:
+            OptregError: no step was captured, or the next one would be another. Nothing was changed.
+        """
+        _ = self.target
+        self._own_repeats().refresh()
+        graph.launch()
+
+    def _update(self) -> None:
         repeats = self._own_repeats()
         if repeats.again():
             self._run_stages(self._planned().after, self.t)
-            return loss
+            return
         if not repeats.fit():
             self._check_parameters()
             self.reallocate_cleared_grads()
@@ -75,7 +107,6 @@ class GradientMethod(Optimizer):
             self._make_step(self._planned())
         finally:
             self._decision.flag = None
-        return loss
 
     def _make_step(self, plan: Plan) -> None:
         try:
@@ -164,7 +195,14 @@ class GradientMethod(Optimizer):
 
     def _may_run(self, hook: Any) -> bool:
         """False where the step is left out, for a hook that would do something then. May wait for a device."""
-        return getattr(hook, "stays_on_device", False) or self._decision.is_made()
+        if getattr(hook, "stays_on_device", False):
+            return True
+        if is_captured(self):
+            raise OptregError(
+                f"the hook {name_of_hook(hook)} runs on the host, so it cannot be captured into a CUDA graph; "
+                f"remove it, or call it between replays"
+            )
+        return self._decision.is_made()
 
     def _run_rules_of_hooks(self, hooks: Sequence[Any], t: int) -> None:
         present = [hook for hook in hooks if self._has_hook(hook)]

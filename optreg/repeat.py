@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from optreg.backends import current_backend
 from optreg.backends.work import Repeatable, Work
 from optreg.contents import Contents
+from optreg.errors import OptregError
 from optreg.hyperparameters import NOTHING, holding, signature, values_at
 from optreg.passes import groups_at, step_of
 from optreg.targets import ArrayTarget, named_parameters
@@ -27,6 +28,8 @@ class Repeats:
         self.optimizer = optimizer
         self._forms: dict[tuple[int, ...], list[Repeat]] = {}
         self._last: Repeat | None = None
+        self._captured: list[Repeat] = []
+        self._capturing = False
 
     def __reduce__(self) -> Any:
         return type(None), ()
@@ -34,7 +37,10 @@ class Repeats:
     def again(self) -> bool:
         """Make the last pass of the optimizer's rule again, if a step begins with it. False if nothing was changed."""
         last = self._last
-        return last is not None and last.comes_first and last.fits() and last.run()
+        if last is None or not (last.comes_first and last.fits() and last.run()):
+            return False
+        self._note(last)
+        return True
 
     def fit(self) -> bool:
         """Whether all parameters and gradients fit what the last pass with the optimizer's rule was made for."""
@@ -65,9 +71,37 @@ class Repeats:
         self._forms[form.key] = [form, *(each for each in forms if each.is_still())][:MOST]
         self._note(form)
 
+    @contextmanager
+    def captured(self) -> Iterator[None]:
+        """Remember the passes that become part of a CUDA graph, instead of being made; ``t`` counts no step."""
+        t, self._captured, self._capturing = self.optimizer.t, [], True
+        try:
+            yield
+        finally:
+            self.optimizer.t, self._capturing = t, False
+
+    def refresh(self) -> None:
+        """Count the step that a CUDA graph is to make, and send the graph the scalars of it.
+
+        Raises:
+            OptregError: no step was captured, or it would be another one now. Nothing was changed.
+        """
+        if not self._captured:
+            raise OptregError("no update() of this optimizer was captured into a CUDA graph; capture one step first")
+        t = self.optimizer.t
+        for form in self._captured:
+            if not form.refresh():
+                self.optimizer.t = t
+                raise OptregError(
+                    f"step {t + 1} is not the one that was captured: hooks, options or parameters have changed since, "
+                    f"or a rule takes another branch now; make this step with update(), and capture the next one anew"
+                )
+
     def _note(self, form: Repeat) -> None:
         if form.moves_on:
             self._last = form
+        if self._capturing:
+            self._captured.append(form)
 
 
 class Repeat:
@@ -115,6 +149,21 @@ class Repeat:
 
     def run(self) -> bool:
         """Change the arrays, which fit. False if the rules are not the same any more; then nothing was changed."""
+        ready = self._is_ready()
+        if ready:
+            self._prepared.run()
+        return ready
+
+    def refresh(self) -> bool:
+        """Have a CUDA graph that holds the pass make it for the step now. False if it cannot."""
+        refresh = getattr(self._prepared, "refresh", None)
+        ready = refresh is not None and self.is_still() and self._is_ready()
+        if ready and refresh is not None:
+            refresh()
+        return ready
+
+    def _is_ready(self) -> bool:
+        """Count the step and evaluate its scalars. False if they are not those of the rules any more."""
         optimizer, t = self._optimizer, self._optimizer.t
         ready = False
         try:
@@ -126,8 +175,6 @@ class Repeat:
             if not ready:
                 optimizer.t = t
                 self.release()
-        if ready:
-            self._prepared.run()
         return ready
 
     def is_still(self) -> bool:

@@ -7,7 +7,8 @@ A block works on one chunk::
 Tensor ``k`` has the array ``j`` of the rule at ``addresses[k, j]``, and the hyperparameters of the row ``groups[k]``.
 Chunk ``c`` is ``chunks[c]``: a tensor, and where in it the chunk begins and ends. All of them are int64, on the device.
 ``scalars`` are rows of float64 in the launch itself, the first of them that of ``first_row``: nothing has to be sent to
-the device, or waited for, when only they change. A scalar that is on the device already stands there as its address.
+the device, or waited for, when only they change. A scalar that is on the device already stands there as its address. A
+CUDA graph reads all rows from ``tables.scalars`` instead, which is sent before the graph is launched.
 
 Slots that are one number a tensor are read by every block of the tensor. The last one to have read them writes the new
 ones: ``parts[k]`` is the number of chunks of tensor ``k``, ``arrived[k]`` counts them (uint32, zero before and after).
@@ -73,10 +74,11 @@ struct Tables {
     unsigned int *arrived;
     double *known, *partials;
     const long long *is_made;
+    const Word *scalars;
 };
 """
 
-TABLES = ("addresses", "groups", "chunks", "parts", "arrived", "known", "partials", "is_made")
+TABLES = ("addresses", "groups", "chunks", "parts", "arrived", "known", "partials", "is_made", "scalars")
 """The addresses that a launch is given first, as one structure."""
 
 _KERNEL = """\
@@ -94,8 +96,10 @@ extern "C" __global__ void __launch_bounds__({threads}) {name}(
     const int count = (int)(chunk[2] - chunk[1]);
     const long long *const address = tables.addresses + {width} * tensor;
 {pointers}
-    const Once same = once(
-        scalars.of + {columns} * (tables.groups[tensor] - first_row), tables.known + {known} * tensor{numbers});
+    const long long row = tables.groups[tensor];
+    const Word *const of_group =
+        tables.scalars ? tables.scalars + {columns} * row : scalars.of + {columns} * (row - first_row);
+    const Once same = once(of_group, tables.known + {known} * tensor{numbers});
 {begin}
     // Elements before the first address that can be divided by 16; all of them, if the arrays do not agree on it.
     int head = (int)((0 - (unsigned long long){narrowest}) & 15) / {itemsize};
@@ -204,9 +208,9 @@ def _source(rule: Rule, rows: int, element: Element, found: Sequence[Reduction])
     columns = [reductions.index(reduction) for reduction in found]
     return (
         PRELUDE
+        + element.text
         + _TABLES
         + (JOIN if found else "")
-        + element.text
         + _KERNEL.format(
             name=REDUCE if found else STEP,
             threads=THREADS,

@@ -14,7 +14,7 @@ import numpy as np
 
 from optreg.arrays import array_module
 from optreg.backends import host_backend
-from optreg.backends.device_job import DeviceJob, layouts_of
+from optreg.backends.device_job import DeviceJob, DeviceJobs, layouts_of
 from optreg.backends.device_kernels import Kernels, kernels_of
 from optreg.backends.members import Jobs, members_of
 from optreg.backends.numpy import NumpyBackend
@@ -63,9 +63,12 @@ class CupyBackend:
             job.run()
         if left:
             self._as_written.run(work.only(left))
-        there = host_backend().run(work.only(on_host)) if on_host else Jobs([])
-        lasting = not left and all(job.variant.lasts for job in jobs)
-        return Jobs([*jobs, *there.jobs]) if lasting and isinstance(there, Jobs) else None
+        there = host_backend().run(work.only(on_host)) if on_host else None
+        if left or not all(job.variant.lasts for job in jobs):
+            return None
+        if on_host:
+            return Jobs([*jobs, *there.jobs]) if isinstance(there, Jobs) else None
+        return DeviceJobs(jobs)
 
     def _sorted(
         self, work: Work, left: list[tuple[int, Tensor]], on_host: list[tuple[int, Tensor]]

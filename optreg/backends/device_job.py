@@ -12,10 +12,9 @@ from optreg.arrays import Array
 from optreg.backends.cuda_source import THREADS, partials_of
 from optreg.backends.device_kernels import Kernels
 from optreg.backends.device_tables import Launch, Table, addresses_of, by_value, chunk_table, launches, send
-from optreg.backends.members import Holding, Member
+from optreg.backends.members import Holding, Jobs, Member
 from optreg.backends.variants import Variant
 from optreg.backends.work import Decision
-from optreg.errors import OptregError
 from optreg.tracing.nodes import Input
 
 
@@ -72,11 +71,6 @@ class DeviceJob:
         self._scalars: list[tuple[Any, ...]] = [()] * len(self.groups)
         self._captured = False
         with cupy.cuda.Device(device):
-            if cupy.cuda.get_current_stream().is_capturing():
-                raise OptregError(
-                    "the first step with these parameters cannot be captured into a CUDA graph, because it makes "
-                    "tables on the device; make one step before the capture begins"
-                )
             self._kernels = variant.kernels.compiled(self._places, on_device)
             known = np.zeros((len(data), len(rule.reductions) + 1))
             known[:, -1] = [array.size * pairs for array in data]
@@ -87,6 +81,7 @@ class DeviceJob:
                 cupy.asarray(known),
                 cupy.zeros(max(1, len(chunks) * partials_of(rule)), np.float64),
             )
+            self._scalars_of_graphs = cupy.zeros(self._words.shape, np.int64)
 
     def fits(self) -> bool:
         """Look at the arrays as they are now. False if any is not what the tables were made for."""
@@ -128,9 +123,6 @@ class DeviceJob:
             self._seen = self._addresses.copy()
         return True
 
-    def _is_here(self, array: Array) -> bool:
-        return isinstance(array, self._cupy.ndarray) and array.device.id == self._device
-
     def evaluate(self, holding: Holding) -> bool:
         """Evaluate the scalars of the step. False if the rules are not the same any more."""
         for row, number in enumerate(self.groups):
@@ -152,20 +144,27 @@ class DeviceJob:
     def run(self) -> None:
         """Launch the kernels on what :meth:`fits` and :meth:`evaluate` have seen, in the current stream. Never waits.
 
-        While that is captured into a CUDA graph, the scalars of this step become part of the graph.
+        What is captured into a CUDA graph reads the scalars that :meth:`refresh` has sent before.
         """
         cupy = self._cupy
         with cupy.cuda.Device(self._device):
+            capturing = bool(cupy.cuda.get_current_stream().is_capturing())
             # A graph sends its addresses whenever it is launched, so after that nobody knows which ones are there.
-            self._captured = self._captured or bool(cupy.cuda.get_current_stream().is_capturing())
+            self._captured = self._captured or capturing
             if self._captured or self._sent is None or not np.array_equal(self._sent, self._addresses):
                 send(self._addresses, self._tables[0])
                 self._sent = self._addresses.copy()
-            tables = addresses_of([*self._tables, self._decision.flag])
+            scalars = self._scalars_of_graphs if capturing else None
+            tables = addresses_of([*self._tables, self._decision.flag, scalars])
             arguments = [(tables, *self._arguments(launch)) for launch in self._launches]
             for kernel in self._kernels:
                 for launch, each in zip(self._launches, arguments, strict=True):
                     kernel((launch.chunks,), (THREADS,), each)
+
+    def refresh(self) -> None:
+        """Send the scalars of :meth:`evaluate` to where a graph reads them, in the current stream. Never waits."""
+        with self._cupy.cuda.Device(self._device):
+            send(self._words, self._scalars_of_graphs)
 
     def _arguments(self, launch: Launch) -> tuple[Any, ...]:
         words = np.zeros(max(1, self._places * self._columns), np.int64)
@@ -175,6 +174,19 @@ class DeviceJob:
 
     def release(self) -> None:
         """Nothing to do: gradients are not held, only arrays that the optimizer holds, too."""
+
+
+class DeviceJobs(Jobs):
+    """Everything that a step does on devices."""
+
+    def __init__(self, jobs: Sequence[DeviceJob]) -> None:
+        super().__init__(jobs)
+        self._on_devices = jobs
+
+    def refresh(self) -> None:
+        """Send the scalars of :meth:`evaluate` to where a CUDA graph reads them that holds what :meth:`run` did."""
+        for job in self._on_devices:
+            job.refresh()
 
 
 def layouts_of(array: Array) -> set[str]:

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 
-from optreg.arrays import Array, common_device
+from optreg.arrays import Array, are_captured, common_device
 from optreg.backends.device_survey import SQUARES, Survey, survey_on
 from optreg.copying import attributes_of
-from optreg.errors import HyperparameterError
+from optreg.errors import HyperparameterError, OptregError
 from optreg.gradients import gradients_of
 from optreg.hook import Hook
 from optreg.hyperparameters import holding, nonnegative, number, values_at
@@ -52,7 +52,12 @@ class GradientClipping(Hook):
         """Measure the norm of all gradients."""
         gradients = gradients_of(opt.target)
         device = common_device(gradients)
-        with holding(self, values_at(self, step_of(self, opt.t))):
+        values = values_at(self, step_of(self, opt.t))
+        if values and are_captured(gradients):
+            raise OptregError(
+                "the threshold of GradientClipping is a schedule, which a CUDA graph would not follow; give it a number"
+            )
+        with holding(self, values):
             if device is None:
                 self._observe_on_host(gradients)
             else:

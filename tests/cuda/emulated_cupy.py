@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -184,13 +186,33 @@ class Device:
         Device.current = self._before
 
 
-class Emulation:
-    """The state of the emulation: whether streams are captured, and the launches that were made, by device and name."""
+class Graph:
+    """Launches that are to be made together, later on."""
 
     def __init__(self) -> None:
-        self.capturing = False
+        self.launches: list[Any] = []
+
+    def launch(self) -> None:
+        for each in self.launches:
+            each()
+
+
+class Emulation:
+    """The state of the emulation: the graph that is captured, and the launches that were made, by device and name."""
+
+    def __init__(self) -> None:
+        self.graph: Graph | None = None
         self.launches: list[tuple[int, str, int]] = []
         self.sources: list[str] = []
+
+    @contextmanager
+    def capture(self) -> Iterator[Graph]:
+        """What is launched becomes part of a graph, instead of being done."""
+        self.graph = Graph()
+        try:
+            yield self.graph
+        finally:
+            self.graph = None
 
     def module(self) -> ModuleType:
         """What is to stand for the module cupy."""
@@ -210,13 +232,18 @@ class Emulation:
                 emulation.launches.append((Device.current, self._name, grid[0]))
                 held = [_held(each) for each in arguments]
                 addresses = (ctypes.c_void_p * len(held))(*(each.ctypes.data for each in held))
-                assert self._go(ctypes.c_uint(grid[0]), ctypes.c_uint(block[0]), addresses), "a barrier is missed"
+
+                def launch() -> None:
+                    assert self._go(ctypes.c_uint(grid[0]), ctypes.c_uint(block[0]), addresses), "a barrier is missed"
+
+                launch.held = held  # type: ignore[attr-defined]
+                launch() if emulation.graph is None else emulation.graph.launches.append(launch)
 
         def made(function: Any) -> Any:
             return lambda *args, **kwargs: NDArray(function(*_on_host(args), **kwargs))
 
         def stream() -> Any:
-            return SimpleNamespace(is_capturing=lambda: emulation.capturing)
+            return SimpleNamespace(is_capturing=lambda: emulation.graph is not None)
 
         cupy.ndarray, cupy.RawKernel = NDArray, RawKernel
         cupy.cuda = SimpleNamespace(Device=Device, get_current_stream=stream)

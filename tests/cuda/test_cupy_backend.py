@@ -16,7 +16,7 @@ from optreg.backends import current_backend
 from optreg.backends.cuda_source import CHUNK, WORDS
 from optreg.backends.cupy import CupyBackend
 from optreg.backends.device_tables import by_value, chunk_table, launches
-from optreg.errors import OptregError, UntraceableRuleError
+from optreg.errors import UntraceableRuleError
 from optreg.hyperparameters import positive
 from optreg.optimizer import GradientMethod
 
@@ -269,30 +269,6 @@ def test_a_gradient_that_two_parameters_share_is_not_changed_twice(emulation):
                     optimizer.update()
         for name in arrays:
             np.testing.assert_array_equal(there[name].get(), here[name])
-
-
-def test_a_capture_takes_its_addresses_along(emulation):
-    w = on_device(np.ones(4))
-    optimizer = optreg.create("sgd").setup({"w": w})
-    optimizer.target["/w"].grad = on_device(np.ones(4))
-    with optreg.use_backend("cupy"):
-        optimizer.update()
-        emulation.launches.clear()
-        emulation.capturing = True
-        optimizer.update()
-        emulation.capturing = False
-        optimizer.update()  # a launch of the graph may have put other addresses there in between
-    assert [name for _, name, _ in emulation.launches] == ["send", "step"] * 2
-
-
-def test_the_first_step_cannot_be_captured(emulation):
-    w = on_device(np.ones(4))
-    optimizer = optreg.create("sgd").setup({"w": w})
-    optimizer.target["/w"].grad = on_device(np.ones(4))
-    emulation.capturing = True
-    with optreg.use_backend("cupy"), pytest.raises(OptregError, match="make one step before the capture begins"):
-        optimizer.update()
-    np.testing.assert_array_equal(w.get(), np.ones(4))
 
 
 def test_chunks_cover_every_element_once():

@@ -9,6 +9,7 @@ import pytest
 
 import optreg
 from optreg.backends.cuda_source import CHUNK
+from optreg.norms import global_norm
 
 from .rules import ELEMENTWISE, WITH_SUMS, hooks
 
@@ -82,43 +83,103 @@ def test_norms_and_means_are_those_of_numpy_and_the_same_each_time(cupy, name, v
         np.testing.assert_allclose(found[0][key], array, rtol, rtol, err_msg=key)
 
 
-def test_an_update_does_not_wait_for_the_device(cupy):
-    optimizer = optreg.create("adam").setup({f"w{i}": cupy.full(1000 + i, 0.5, np.float32) for i in range(50)})
+BUSY = """
+extern "C" __global__ void busy(const long long ticks) {
+    const long long begin = clock64();
+    while (clock64() - begin < ticks);
+}
+"""
+HOOKS = {
+    "adam": lambda: [],
+    "lamb": lambda: [optreg.WeightDecay(0.1)],
+    "adamw": lambda: ["skip_nonfinite", optreg.WeightDecay(0.1), optreg.GradientClipping(0.5)],
+}
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_an_update_does_not_wait_for_the_device(cupy, name):
+    """A kernel that takes a second or two stands in the stream; twenty steps are asked for before it has ended."""
+    optimizer = optreg.create(name, hooks=HOOKS[name]())
+    optimizer.setup({f"w{i}": cupy.full(1000 + i, 0.5, np.float32) for i in range(50)})
     for _, parameter in optimizer.target.namedparams():
         parameter.grad = cupy.full_like(parameter.data, 0.25)
-    busy = cupy.RawKernel(
-        'extern "C" __global__ void busy() { long long begin = clock64(); while (clock64() - begin < 2000000000LL); }',
-        "busy",
-    )
-    with optreg.use_backend("cupy"), cupy.cuda.Stream(non_blocking=True) as stream:
-        optimizer.update()
+    busy = cupy.RawKernel(BUSY, "busy")
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        for _ in range(2):
+            optimizer.update()
+        busy((1,), (1,), (np.int64(1),))
         stream.synchronize()
-        busy((1,), (1,), ())
+        busy((1,), (1,), (np.int64(3_000_000_000),))
         for _ in range(20):
             for _, parameter in optimizer.target.namedparams():
                 parameter.grad = parameter.grad.copy()
             optimizer.update()
         assert not stream.done, "update() has waited until the kernel before it had ended"
         stream.synchronize()
+    assert all(bool(cupy.isfinite(parameter.data).all()) for _, parameter in optimizer.target.namedparams())
 
 
-def test_a_step_is_captured_into_a_graph(cupy):
-    one, other = (optreg.create("momentum_sgd", lr=0.1).setup({"w": cupy.ones(1000)}) for _ in range(2))
-    for optimizer in (one, other):
-        optimizer.target["/w"].grad = cupy.full(1000, 0.5)
-    with optreg.use_backend("cupy"), cupy.cuda.Stream(non_blocking=True) as stream:
-        one.update()
+def test_a_step_that_is_skipped_is_as_numpy_skips_it(cupy):
+    make = lambda: optreg.create("adam", lr=0.1, hooks=["skip_nonfinite", optreg.GradientClipping(1.0)])  # noqa: E731
+    here = start("float32")
+    there = {key: cupy.asarray(array) for key, array in here.items()}
+    one, other, rng = make().setup(here), make().setup(there), np.random.default_rng(1)
+    for step in range(8):
+        given = gradients(rng, here)
+        if step in (2, 5):
+            given["long"][CHUNK + 5] = np.nan if step == 2 else np.inf
+        with optreg.use_backend("numpy"):
+            one.apply_gradients({key: array.copy() for key, array in given.items()})
+        other.apply_gradients({key: cupy.asarray(array) for key, array in given.items()})
+    assert one.t == other.t == 8
+    assert one._hooks["skip_nonfinite"].skipped == other._hooks["skip_nonfinite"].skipped == 2
+    for key, array in here.items():
+        np.testing.assert_allclose(there[key].get(), array, 1e-5, 1e-6, err_msg=key)
+
+
+def test_the_norm_of_all_gradients_is_that_of_numpy_and_the_same_each_time(cupy):
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=size).astype(dtype) for size in (1, 3, 40 * CHUNK + 7) for dtype in ("f2", "f4", "f8")]
+    found = {global_norm(map(cupy.asarray, arrays)) for _ in range(5)}
+    assert len(found) == 1
+    expected = np.sqrt(sum((array.astype("f8") ** 2).sum() for array in arrays))
+    assert found.pop() == pytest.approx(expected, rel=1e-13)
+
+
+def halved(t):
+    return 0.1 * 0.5**t
+
+
+GRAPHS = {
+    "adamw": lambda: optreg.create("adamw", lr=0.1),
+    "a schedule": lambda: optreg.create("momentum_sgd", lr=halved),
+    "lamb": lambda: optreg.create("lamb", lr=0.1),
+    "hooks": lambda: optreg.create("adam", hooks=["skip_nonfinite", optreg.GradientClipping(0.5)]),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_graph_makes_the_same_steps(cupy, name):
+    usual, captured = (GRAPHS[name]().setup({"w": cupy.ones(3 * CHUNK + 1)}) for _ in range(2))
+    given = [cupy.zeros(3 * CHUNK + 1) for _ in range(2)]
+    for optimizer, gradient in zip((usual, captured), given, strict=True):
+        optimizer.target["/w"].grad = gradient
+    rng = np.random.default_rng(0)
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        usual.update(), captured.update()
         stream.begin_capture()
-        one.update()
+        captured.update()
         graph = stream.end_capture()
-        for _ in range(3):
-            graph.launch(stream)
-        one.update()  # an ordinary step after the graph was made
-        stream.synchronize()
         for _ in range(5):
-            other.update()
+            values = cupy.asarray(rng.normal(size=given[0].shape))
+            for gradient in given:
+                gradient[...] = values
+            usual.update()
+            captured.replay(graph)
+        usual.update(), captured.update()  # an ordinary step after the graph was made
         stream.synchronize()
-    assert one.target["/w"].data.get().tobytes() == other.target["/w"].data.get().tobytes()
+    assert captured.t == usual.t == 7
+    assert captured.target["/w"].data.get().tobytes() == usual.target["/w"].data.get().tobytes()
 
 
 def test_parameters_on_several_devices(cupy):
