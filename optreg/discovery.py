@@ -208,3 +208,5 @@ def _ambiguities(plugin: Plugin) -> Iterator[str]:
             if len(offers) > 1:
                 targets = " and ".join(offer.target or offer.spec.name for offer in offers)
                 yield f"declares the {kind} {name!r} more than once: {targets}"
+    for name in plugin.offers.get("hook", {}).keys() & plugin.offers.get("hook set", {}).keys():
+        yield f"declares {name!r} both as a hook and as a hook set: where either can stand, the hook is meant"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -35,7 +36,7 @@ def new(name: str, namespace: str | None, directory: Path) -> None:
         click.echo(f"  {path}")
     click.echo(f"""
 Next:
-  cd {place}
+  cd {shlex.quote(str(place))}
   pip install -e ".[test]"
   pytest                             its tests: every check of optreg.testing
   optreg info {package.namespace}/addsign

@@ -315,6 +315,11 @@ RETURNS = {
 }
 
 HOOKS = {
+    "a hook and a hook set of one name": Failure(
+        "declares 'calm' both as a hook and as a hook set: where either can stand, the hook is meant",
+        offering('optreg.HookSpec("calm", "optreg.hooks.nonfinite:SkipNonfinite", "A hook.")', "optreg_hooks")
+        + offering('optreg.HookSetSpec("calm", ["skip_nonfinite"])', "optreg_hook_sets"),
+    ),
     "an implementation of an unknown hook": Failure(
         "implements 'optreg_optimizer', a hook that nobody calls. Did you mean 'optreg_optimizers'",
         declaring("return []", "optreg_optimizer"),
