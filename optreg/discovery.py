@@ -98,6 +98,7 @@ class Discovery:
             for name, problems in self.manager.left_out.items()
             if name.rstrip("+") == plugin.namespace
             for problem in problems.values()
+            if problem not in plugin.problems
         ]
         callers = {name: caller for name, caller in vars(self.manager.hook).items() if not name.startswith("_")}
         specified = [name for name, caller in callers.items() if caller.has_spec()]
@@ -122,7 +123,7 @@ class Discovery:
                 for hook_name in DECLARING:
                     for implementation in self._implementations(hook_name, holder):
                         _note(plugin, hook_name, implementation)
-                plugin.problems += [*_ambiguities(plugin), *self._unmarked(holder)]
+                plugin.problems += [*_ambiguities(plugin), *self._uncalled(holder)]
             except BaseException:
                 self.release(holder)
                 plugin.status = "unread"
@@ -131,10 +132,11 @@ class Discovery:
                 raise
             plugin.status = "faulty" if plugin.problems else "ok"
 
-    def _unmarked(self, holder: object) -> Iterator[str]:
-        """What looks like a hook implementation, and is none."""
+    def _uncalled(self, holder: object) -> Iterator[str]:
+        """What looks like a hook implementation, and is none that anybody calls."""
         hooks = [name for name in vars(hookspecs) if name.startswith("optreg_")]
         known = self.manager.left_out.get(self._holders[id(holder)], {})
+        yield from known.values()
         unmarked = [
             name
             for name in hooks

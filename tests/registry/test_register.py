@@ -54,6 +54,23 @@ def test_the_summary_is_the_first_line_of_the_docstring_unless_given():
     assert optreg.info("my/sophia").summary == "Steps of the second order."
 
 
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda: [], r"has a function optreg_hooks\(\) without @optreg.hookimpl"),
+        (optreg.hookimpl(lambda colour: []), "implements 'optreg_hooks' with 'colour', which that hook does not have"),
+    ],
+    ids=["not marked", "another argument"],
+)
+def test_a_module_with_a_function_that_nobody_would_call_is_refused(function, message):
+    module = types.ModuleType("mine")
+    module.optreg_hooks = function
+    module.optreg_optimizers = optreg.hookimpl(lambda: [OptimizerSpec("sophia", f"{__name__}:Sophia", "Mine.")])
+    with pytest.raises(PluginError, match=message):
+        optreg.register(module, namespace="my")
+    assert optreg.names("my/*") == []
+
+
 def test_a_decorator_registers_and_returns_the_class():
     @optreg.register("my/local", paper="Me 2024")
     class Local(Sophia):
