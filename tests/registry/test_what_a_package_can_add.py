@@ -122,6 +122,10 @@ BERTA = """
     @optreg.hookimpl
     def acme_colours(light):
         return "light green" if light else "green"
+
+    @optreg.hookimpl
+    def optreg_hook_sets():
+        return [optreg.HookSetSpec("calmer", ["acme/count"], "Acme's, and a count.", ["acme/safe"])]
 """
 
 
@@ -166,6 +170,12 @@ def test_a_hook_set_with_order_arguments_and_another_set(acme):
         assert names.split() == expected
         decayed = [1 - (0.5 - 0.1875 + 0.1), 2 - (0.25 - 0.1875 + 0.2)]
         assert json.loads(step) == pytest.approx(decayed)
+
+
+def test_a_hook_set_that_extends_another_packages(acme):
+    acme.install("berta-extras", "0.4", {"berta": "berta"}, {"berta": BERTA})
+    hooks = output(acme, "print(*[name for name, _ in optreg.info('berta/calmer').hooks])")
+    assert hooks == ["skip_nonfinite gradient_clipping acme/count"]
 
 
 def test_hook_sets_are_listed_and_described(acme):
