@@ -16,7 +16,10 @@ RATES = ("lr", "alpha", "learning_rate", "step_size")
 """What hyperparameters are called whose size depends on the problem."""
 
 LADDER = (1.0, 10.0, 100.0, 1000.0, 0.1, 0.01)
-"""Factors of the learning rate that are tried, one after another, until one of them gets there."""
+"""Factors of the learning rate that are tried, one after another, until one of them gets there.
+
+Where there is no learning rate, one run has the steps of all of them.
+"""
 
 DIVERGED = 1e9
 """A loss that has grown by this factor is not waited for."""
@@ -101,7 +104,9 @@ def _get_down(  # noqa: RET503 (fail() does not return)
     subject: OptimizerSubject, problem: Callable[[], tuple[dict[str, Any], Loss]], *, steps: int, to: float, what: str
 ) -> str:
     tried = []
-    for changes in _ladder(subject):
+    ladder = list(_ladder(subject))
+    steps *= len(LADDER) // len(ladder)  # where there is nothing to choose, one run has the time of all
+    for changes in ladder:
         arrays, loss = problem()
         losses: list[float] = []
         optimizer = subject.create(**changes).setup(arrays)

@@ -137,6 +137,6 @@ def check_skipped_steps(subject: OptimizerSubject) -> None:
     if different or after["state t"] != 3:
         what = f"changes {names_in(different)}" if different else "does not count the step"
         fail(
-            f"{subject.name} {what} where the hook skip_nonfinite skips a step whose gradients are NaN; catch "
-            f"optreg.SkipStep around self.call_hooks() in update(), count the step in t, and return the loss"
+            f"{subject.name} {what} where the hook skip_nonfinite skips a step whose gradients are NaN; change nothing "
+            f"before the hooks, catch optreg.SkipStep around self.call_hooks() in update(), and count the step in t"
         )
