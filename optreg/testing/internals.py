@@ -13,7 +13,7 @@ from optreg.compare.task import Task
 from optreg.copying import attributes_of
 from optreg.declarations import KINDS
 from optreg.errors import did_you_mean
-from optreg.hook import is_rule_hook, prepare_hook_states
+from optreg.hook import is_rule_hook, observes, prepare_hook_states
 from optreg.hyperparameters import Hyperparameter, signature
 from optreg.lookup import discovery, find, implementation, is_installed, is_known, offers
 from optreg.offers import BUILTIN, Offer
@@ -151,6 +151,11 @@ def traced_rule(owner: Any, optimizer: Any) -> Rule:
         known_as = next(name for name, hook in optimizer._hooks.items() if hook is owner)
         states = prepare_hook_states(optimizer).get(known_as, {})
     return trace(owner, rule_inputs(owner, parameter, states.get(name, {})))
+
+
+def sees_all_gradients(owner: Any) -> bool:
+    """Whether a hook looks at all gradients together, before its rule runs."""
+    return observes(owner)
 
 
 def hook_of(optimizer: Any, name: str) -> Any:

@@ -248,7 +248,7 @@ class Emulation:
         cupy.ndarray, cupy.RawKernel = NDArray, RawKernel
         cupy.cuda = SimpleNamespace(Device=Device, get_current_stream=stream)
         cupy.cuda.compiler = SimpleNamespace(CompileException=SyntaxError)
-        for name in ("zeros", "asarray", "full", "zeros_like", "isfinite"):
+        for name in ("zeros", "ones", "array", "asarray", "full", "zeros_like", "isfinite"):
             setattr(cupy, name, made(getattr(np, name)))
         return cupy
 

@@ -85,7 +85,7 @@ class ConfusesManyHooks(Right):
     """Loses count of rules."""
 
     def spoil(self, group, data, before):
-        if len(group.rules) >= 4:
+        if len(group.rules) >= 3:
             data *= 1 + 1e-6
 
 
