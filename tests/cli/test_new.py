@@ -14,13 +14,15 @@ import pytest
 import optreg
 from cli.in_process import run
 
+_LEFT_BEHIND = re.compile(r"__pycache__|\.(pytest_cache|tox|venv)|^(build|dist)/")
 EXAMPLE = Path(__file__).parents[2] / "plugins" / "optreg-example"
 
 
 def files_of(directory: Path) -> dict[str, str]:
     """Every file with its text; not what tools leave behind that were run there."""
-    found = [path for path in directory.rglob("*") if path.is_file() and "cache" not in str(path)]
-    return {str(path.relative_to(directory)): path.read_text() for path in found}
+    found = {path.relative_to(directory): path for path in directory.rglob("*") if path.is_file()}
+    ours = {name: path for name, path in found.items() if not _LEFT_BEHIND.search(str(name))}
+    return {str(name): path.read_text() for name, path in ours.items()}
 
 
 def test_a_package_is_written_with_what_to_do_next(site, tmp_path):
