@@ -35,7 +35,7 @@ from optreg.declarations import (
 )
 
 GROUP = "optreg.v1"
-"""The entry-point group. Its name is the version handshake: a group of another version is never loaded."""
+"""The entry-point group. Its name is the version handshake; a group of another version is never loaded."""
 
 hookspec = pluggy.HookspecMarker("optreg")
 hookimpl = pluggy.HookimplMarker("optreg")

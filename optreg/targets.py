@@ -47,7 +47,7 @@ class Parameter:
 
     @property
     def place(self) -> tuple[Any, Any]:
-        """Where the array is kept: a mapping or sequence, and the key there."""
+        """The mapping or sequence that holds the array, and the key there."""
         return self._container, self._key
 
     @property

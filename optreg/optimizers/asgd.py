@@ -37,7 +37,7 @@ class ASGD(GradientMethod):
     """
 
     lr: float = positive(1e-2)
-    lambd: float = nonnegative(1e-4)
+    lambd: float = nonnegative(1e-4, doc="a decay of the parameters, and how fast the rate falls")
     alpha: float = nonnegative(0.75, doc="the power by which the rate falls")
     t0: float = nonnegative(1e6, doc="the number of steps before averaging begins")
 

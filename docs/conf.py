@@ -1,0 +1,67 @@
+"""How the documentation is built: ``tox -e docs``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import optimizer_pages  # noqa: E402
+
+import optreg  # noqa: E402
+
+project = "optreg"
+author = "The optreg maintainers"
+copyright = author
+version = release = optreg.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "optreg"
+html_static_path = ["_static"]
+html_css_files = ["optreg.css"]
+html_copy_source = False
+html_show_sourcelink = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # they are in the package, for type checkers; the texts say what is accepted
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+python_maximum_signature_line_length = 88
+toc_object_entries_show_parents = "hide"
+add_module_names = False
+
+nitpicky = True
+# What docstrings of attributes and of inherited exceptions name, and what stands in no reference page of ours.
+nitpick_ignore_regex = [
+    ("py:.*", r"(optional|callable|function|iterable)"),
+    ("py:.*", r"(pluggy|click|numpy|attrs|collections|typing)\..*"),
+]
+
+
+def _link_papers(app, what, name, obj, options, lines):  # noqa: PLR0917 (Sphinx calls it with these)
+    lines[:] = [optimizer_pages.linked(line) for line in lines]
+
+
+def _escape_stars(app, context, lines):
+    # The help of commands is text for a terminal, where a star is a star.
+    lines[:] = [line.replace("*", r"\*") for line in lines]
+
+
+def _write_optimizer_pages(app):
+    optimizer_pages.write(HERE / "optimizers")
+
+
+def setup(app):
+    app.connect("builder-inited", _write_optimizer_pages)
+    app.connect("autodoc-process-docstring", _link_papers)
+    for part in ("description", "options"):
+        app.connect(f"sphinx-click-process-{part}", _escape_stars)

@@ -1,0 +1,67 @@
+"""What a user can name has its place in the documentation."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+
+import pytest
+
+import optreg
+from documentation.pages import DOCS, pages
+from optreg import builtins, hookspecs
+from optreg.schedules import SCHEDULES
+
+REFERENCE = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+DIRECTIVES = set(re.findall(r"^\.\. (?:auto|py:)\w+:: (?:optreg\.)?(\S+)", REFERENCE, re.M))
+COMMANDS = re.findall(r"^\.\. click:: (\S+)\n   :prog: optreg (\S+)", REFERENCE, re.M)
+
+sys.path.insert(0, str(DOCS))
+
+
+@pytest.mark.parametrize("name", optreg.__all__)
+def test_every_public_name_is_in_the_reference(name):
+    assert name in DIRECTIVES, f"optreg.{name} is in no page of docs/reference"
+
+
+@pytest.mark.parametrize("name", [name for name in dir(hookspecs) if name.startswith("optreg_")])
+def test_every_plugin_function_is_in_the_reference(name):
+    assert f"hookspecs.{name}" in DIRECTIVES
+
+
+@pytest.mark.parametrize("spec", builtins.optreg_commands(), ids=lambda spec: spec.name)
+def test_every_command_is_in_the_reference(spec):
+    assert (spec.target, spec.name) in COMMANDS
+
+
+def test_every_hook_is_on_the_page_of_hooks():
+    text = (DOCS / "hooks.md").read_text(encoding="utf-8")
+    for name in optreg.hook_names():
+        assert f"`{name}`" in text, f"docs/hooks.md does not name the hook {name}"
+
+
+def test_every_schedule_is_on_the_page_of_first_steps_or_in_the_reference():
+    for cls in SCHEDULES.values():
+        assert cls.__module__ == "optreg.schedules" or f"{cls.__module__}.{cls.__name__}" in REFERENCE, cls
+
+
+def test_every_page_is_in_a_table_of_contents():
+    listed = set(re.findall(r"^([a-z][\w/-]*)$", (DOCS / "index.md").read_text(encoding="utf-8"), re.M))
+    written = {page.relative_to(DOCS).with_suffix("").as_posix() for page in pages()} - {"index"}
+    assert written <= listed, f"docs/index.md lists no {', '.join(sorted(written - listed))}"
+
+
+@pytest.mark.parametrize("spec", builtins.optreg_optimizers(), ids=lambda spec: spec.name)
+def test_every_optimizer_has_a_page_with_all_that_it_should_say(spec):
+    pytest.importorskip("matplotlib")
+    from optimizer_pages import page
+
+    text = page(spec.name)
+    cls = optreg.get(spec.name)
+    for wanted in (":class: formula", f".. figure:: {spec.name}.png", "def rule(", ">>> ", "Hyperparameters", "State"):
+        assert wanted in text, f"the page of {spec.name} has no {wanted}"
+    for number in re.findall(r"arXiv:(\d+\.\d+)", f"{spec.paper} {inspect.getdoc(cls)}"):
+        assert f"https://arxiv.org/abs/{number}" in text
+    for hyperparameter in optreg.info(spec.name).hyperparameters:
+        assert f"``{hyperparameter.name}``\n" in text
