@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import optreg
+import optreg.testing
 from documentation.pages import DOCS, pages
 from optreg import builtins, hookspecs
 from optreg.schedules import SCHEDULES
@@ -20,7 +21,7 @@ COMMANDS = re.findall(r"^\.\. click:: (\S+)\n   :prog: optreg (\S+)", REFERENCE,
 sys.path.insert(0, str(DOCS))
 
 
-@pytest.mark.parametrize("name", optreg.__all__)
+@pytest.mark.parametrize("name", [*optreg.__all__, *optreg.testing.__all__])
 def test_every_public_name_is_in_the_reference(name):
     assert name in DIRECTIVES, f"optreg.{name} is in no page of docs/reference"
 
