@@ -28,8 +28,6 @@ def installed(tmp_path, monkeypatch):
     """The tutorial's package, as pip would leave it behind, for this process and those it starts."""
     site = tmp_path / "site"
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(Path(optreg.__file__).parent.parent)]))
-    if not EXAMPLE.exists():
-        return
     shutil.copytree(EXAMPLE / "src", site)
     project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     name, version = project["name"], project["version"]
