@@ -61,7 +61,8 @@ def _plain_values(owner: Any) -> dict[str, Any]:
                 f"{type(owner).__name__} does not keep its argument {name!r} in an attribute of that name, "
                 f"so what it was cannot be written down"
             )
-        if not (callable(values[name]) and values[name] is each.default):  # such a default goes without saying
+        goes_without_saying = values[name] is each.default and (callable(each.default) or each.is_common)
+        if not goes_without_saying:
             written[name] = plain(values[name], f"{type(owner).__name__}.{name}")
     return written
 

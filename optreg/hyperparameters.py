@@ -144,7 +144,8 @@ def whole(default: Any = attrs.NOTHING, doc: str = "", *, low: int = 0) -> Any:
 class Hyperparameter:
     """One hyperparameter of a class, as ``optreg info`` shows it.
 
-    ``attribute`` is where an instance keeps it; ``default`` is ``attrs.NOTHING`` where the class has none.
+    ``attribute`` is where an instance keeps it; ``default`` is ``attrs.NOTHING`` where the class has none;
+    ``is_common`` says that it is no argument of the class, but set afterwards.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Hyperparameter:
     doc: str
     field: attrs.Attribute[Any] | None
     annotation: Any = None
+    is_common: bool = False
 
     @property
     def required(self) -> bool:
@@ -200,6 +202,10 @@ class Signature:
     fields: Mapping[str, Hyperparameter]
     open: bool
 
+    def is_common(self, name: str) -> bool:
+        """Whether a hyperparameter is set once an object of the class is made."""
+        return name in self.fields and self.fields[name].is_common
+
     def check_names(self, cls: type, names: Iterable[str]) -> None:
         """Raise for the first of ``names`` that the class does not have."""
         for name in names:
@@ -221,8 +227,9 @@ def signature(cls: type) -> Signature:
 
 
 def _read_signature(cls: type) -> Signature:
+    shared: Mapping[str, Hyperparameter] = getattr(cls, "common_hyperparameters", NOTHING)
     if cls.__init__ is object.__init__:  # type: ignore[misc]
-        return Signature({}, open=False)
+        return Signature(shared, open=False)
     known = {field.alias: field for field in attrs.fields(cls)} if attrs.has(cls) else {}
     fields: dict[str, Hyperparameter] = {}
     takes_any = False
@@ -231,16 +238,29 @@ def _read_signature(cls: type) -> Signature:
             takes_any |= argument.kind is argument.VAR_KEYWORD
             continue
         field = known.get(argument.name)
-        fields[argument.name] = Hyperparameter(
-            name=argument.name,
-            attribute=field.name if field else argument.name,
-            default=attrs.NOTHING if argument.default is argument.empty else argument.default,
-            bound=str(field.metadata.get(_METADATA, "")) if field else "",
-            doc=field.metadata.get("doc", "") if field else "",
-            field=field,
-            annotation=argument.annotation,
-        )
+        default = attrs.NOTHING if argument.default is argument.empty else argument.default
+        fields[argument.name] = _described(argument.name, default, field, argument.annotation)
+    for name, each in shared.items():
+        fields.setdefault(name, each)
     return Signature(fields, takes_any)
+
+
+def _described(name: str, default: Any, field: attrs.Attribute[Any] | None, annotation: Any) -> Hyperparameter:
+    return Hyperparameter(
+        name=name,
+        attribute=field.name if field else name,
+        default=default,
+        bound=str(field.metadata.get(_METADATA, "")) if field else "",
+        doc=field.metadata.get("doc", "") if field else "",
+        field=field,
+        annotation=annotation,
+    )
+
+
+def common(cls: type) -> dict[str, Hyperparameter]:
+    """The fields of an attrs class, as hyperparameters that are no arguments of the classes that have them."""
+    fields = {field.name: _described(field.name, field.default, field, field.type) for field in attrs.fields(cls)}
+    return {name: attrs.evolve(each, is_common=True) for name, each in fields.items()}
 
 
 def values_of(owner: object) -> dict[str, Any]:

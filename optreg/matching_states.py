@@ -15,6 +15,7 @@ from optreg.checkpoints import HOOKS, entries_of
 from optreg.dictionaries import DictionaryDeserializer
 from optreg.hook import prepare_hook_states
 from optreg.hyperparameters import holding
+from optreg.masters import MASTER, has_master, wants_master
 from optreg.matching import Match
 from optreg.optimizer import GradientMethod
 from optreg.passes import groups_at
@@ -87,7 +88,9 @@ def _slots(optimizer: Any, owner: Any, parameters: Sequence[tuple[str, Any]]) ->
     found = {}
     for values, members in groups_at(optimizer, parameters, max(optimizer.t, 1)):
         with holding(optimizer, values):
-            found.update(dict.fromkeys((path for path, _ in members), used_slots(optimizer)))
+            for path, parameter in members:
+                master = (MASTER,) if wants_master(optimizer, parameter.data) else ()
+                found[path] = (*used_slots(optimizer), *master)
     return found
 
 
@@ -124,6 +127,10 @@ def _match_states_of(
                 new.pop(slot, None)
             elif slot not in new:
                 new[slot] = zero_state(parameter.data)
+        if MASTER in slots[path]:
+            new.setdefault(MASTER, zero_state(parameter.data))
+        elif has_master(kept.owner, new):
+            del new[MASTER]
         new = new or dict.fromkeys(late.get(start, ()))
         values = {key: entries[start + key] for key in new if start + key in entries}
         used |= {start + key for key in values}

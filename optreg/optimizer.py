@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+import attrs
 import numpy as np
 
 from optreg.arrays import device_of, zeros_like
@@ -12,7 +13,8 @@ from optreg.base import Optimizer
 from optreg.errors import GradientError, OptregError, SkipStep
 from optreg.gradients import assign_gradients, clear_gradients, fit_gradients, zero_gradients
 from optreg.hook import name_of_hook, observes, timing_of
-from optreg.hyperparameters import holding
+from optreg.hyperparameters import Hyperparameter, boolean, common, holding
+from optreg.masters import widened
 from optreg.overlaps import check_apart
 from optreg.passes import groups_at, is_captured, prepare_pass, run, run_rule
 from optreg.plan import Plan, plan_hooks
@@ -21,6 +23,15 @@ from optreg.rule import has_rule
 from optreg.targets import check_parameter, described, named_parameters
 
 __all__ = ["GradientMethod", "Optimizer"]
+
+
+@attrs.frozen
+class _Common:
+    """What every optimizer of this base can be made with."""
+
+    master_weights: bool = boolean(
+        False, doc="keep a float32 copy of each float16 parameter, so that small updates are not rounded away"
+    )
 
 
 class GradientMethod(Optimizer):
@@ -32,13 +43,29 @@ class GradientMethod(Optimizer):
     Attributes:
         elementwise: False if the rule needs whole tensors.
         changes_gradients: what the rule does to ``grad`` stays visible after the update.
+        common_hyperparameters: what every optimizer can be made with, beside the arguments of its class.
     """
 
     elementwise: ClassVar[bool] = True
     changes_gradients: ClassVar[bool] = False
+    common_hyperparameters: ClassVar[Mapping[str, Hyperparameter]] = common(_Common)
+    _master_weights: bool = False
     _use_cleargrads: bool = False
     _plan: Plan | None = None
     _repeats: Repeats | None = None
+
+    @property
+    def master_weights(self) -> bool:
+        """Whether float16 parameters have a float32 copy in their states, which rules change in their place.
+
+        The parameter gets the copy's rounding after each pass. Where somebody else has changed an element of the
+        parameter since then, the copy takes it over. To be chosen before ``setup()``.
+        """
+        return self._master_weights
+
+    @master_weights.setter
+    def master_weights(self, choice: bool) -> None:
+        self._master_weights = self.common_hyperparameters["master_weights"].checked(self, choice)
 
     def use_cleargrads(self, use: bool = True) -> None:
         """Have ``update(lossfun)`` set gradients to None before it calls ``lossfun``, rather than to zeros."""
@@ -244,8 +271,9 @@ class GradientMethod(Optimizer):
         for values, members in groups:
             with holding(self, values):
                 for name, parameter in members:
-                    with device_of(parameter.data):
-                        self.update_one(parameter, self._states[name])
+                    state = self._states[name]
+                    with device_of(parameter.data), widened(self, parameter, state) as changed:
+                        self.update_one(changed, state)
         self._run_rules_of_hooks(after, t)
 
     def _own_repeats(self) -> Repeats:

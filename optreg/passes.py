@@ -14,6 +14,7 @@ from optreg.backends.work import BoundRule, Group, Repeatable, Tensor, Work
 from optreg.errors import HyperparameterError, OptregError
 from optreg.gradients import fit_gradients
 from optreg.hyperparameters import NOTHING, holding, overrides_at, values_at
+from optreg.masters import has_master, wants_master
 from optreg.overlaps import part_gradients
 from optreg.rule import slots_of, used_slots
 from optreg.states import States
@@ -89,6 +90,8 @@ def _group(
         for owner, each in zip(owners, states, strict=True):
             if each is not None:
                 _check_slots(owner, members[0][0], each[members[0][0]])
+            if owner is optimizer:
+                _check_masters(optimizer, members)
         # A tensor with axes tells the slots that follow them from those that are one number.
         like_name, like = max(members, key=lambda pair: pair[1].data.ndim)
         rules = [
@@ -96,9 +99,26 @@ def _group(
             for owner, each in zip(owners, states, strict=True)
         ]
     tensors = [
-        Tensor(name, parameter, [{} if each is None else each[name] for each in states]) for name, parameter in members
+        Tensor(name, parameter, [{} if each is None else each[name] for each in states], _master_of(optimizer, name))
+        for name, parameter in members
     ]
     return Group(values, rules, tensors)
+
+
+def _master_of(optimizer: Any, name: str) -> dict[str, Any] | None:
+    """The state that holds the copy of a parameter in full precision, if there is one."""
+    state = optimizer._states.get(name, NOTHING)
+    return state if has_master(optimizer, state) else None
+
+
+def _check_masters(optimizer: Any, members: Sequence[tuple[str, Any]]) -> None:
+    for name, parameter in members:
+        wanted = wants_master(optimizer, parameter.data)
+        if wanted != (_master_of(optimizer, name) is not None):
+            raise HyperparameterError(
+                f"{type(optimizer).__name__}: master_weights is now {wanted}, but the state of {name} was made "
+                f"with{'out' if wanted else ''} a copy of it; choose it before setup(), or call setup() again"
+            )
 
 
 def _check_slots(owner: Any, name: str, state: Mapping[str, Any]) -> None:
@@ -162,12 +182,13 @@ def hook_states(optimizer: Any, name: str, hook: Any, parameters: Sequence[tuple
 def _bound(owner: Any, parameter: Any, state: Mapping[str, Any]) -> BoundRule:
     changes = bool(getattr(owner, "changes_gradients", False))
     if getattr(owner, "elementwise", True) is False:
-        return BoundRule(owner, owner.rule, False, False, changes, not changes)
+        return BoundRule(owner, owner.rule, False, False, changes, not changes, True)
     rule = traced(owner, rule_inputs(owner, parameter, state)).rule
     # A rule that cannot be traced may write to the gradient in ways that nobody has seen.
     writes = rule is None or "grad" in rule.changed
     in_blocks = rule is not None and not rule.reductions
-    return BoundRule(owner, owner.rule, in_blocks, rule is not None, changes, writes and not changes)
+    moves = rule is None or "param" in rule.changed
+    return BoundRule(owner, owner.rule, in_blocks, rule is not None, changes, writes and not changes, moves)
 
 
 def rule_inputs(owner: Any, parameter: Any, state: Mapping[str, Any]) -> Inputs:

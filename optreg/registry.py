@@ -224,7 +224,11 @@ def _make(offer: Offer, cls: type[Any], arguments: Mapping[str, Any]) -> Any:
     if missing:
         example = ", ".join(f"{name}=..." for name in missing)
         raise HyperparameterError(f"{offer.shown_name} needs a value for {' and '.join(missing)}: give {example}")
-    return cls(**arguments)
+    own = {name: value for name, value in arguments.items() if not known.is_common(name)}
+    made = cls(**own)
+    for name in arguments.keys() - own.keys():
+        setattr(made, name, arguments[name])
+    return made
 
 
 def _make_hook(offer: Offer, arguments: Mapping[str, Any]) -> Callable[[Any], Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from optreg.arrays import Array, is_array, moved_beside, zero_state
 from optreg.errors import CheckpointError, TargetError
+from optreg.masters import MASTER, Widened, check_slots, new_master, wants_master
 from optreg.rule import used_slots
 
 
@@ -49,8 +50,13 @@ class States(dict[str, dict[str, Any]]):
 
     def _new(self, owner: Any, name: str, parameter: Any) -> dict[str, Any]:
         state: dict[str, Any] = {}
-        owner.init_state(parameter, state)
-        fill_slots(owner, parameter, state)
+        master = new_master(parameter.data) if wants_master(owner, parameter.data) else None
+        seen = parameter if master is None else Widened(parameter, master)
+        owner.init_state(seen, state)
+        fill_slots(owner, seen, state)
+        check_slots(owner, state)
+        if master is not None:
+            state[MASTER] = master
         if name in self.waiting:
             check_fit(name, state, self.waiting[name])
             fill(state, self.waiting.pop(name))

@@ -19,7 +19,7 @@ ORDER = """
     declarations hookspecs builtins entry_points offers namespaces hook_manager discovery lookup adapters
     config_reader hook_sets registering provenance registry
     overlaps targets gradients options encoding dictionaries
-    rule tracing states snapshots checkpoint_files backends norms deprecated passes
+    rule tracing masters states snapshots checkpoint_files backends norms deprecated passes
     hook repeat plan config checkpoints base optimizer matching matching_states serializers
     hooks optimizers compare testing bench cli __init__ __main__
 """.split()  # noqa: SIM905 (to be read in lines)

@@ -21,6 +21,7 @@ from optreg.backends.numpy import NumpyBackend
 from optreg.backends.variants import Signature, SlotType, Variant, variant_of
 from optreg.backends.work import Group, Repeatable, Tensor, Work
 from optreg.errors import UntraceableRuleError
+from optreg.masters import MASTER
 from optreg.rule import slots_of
 
 
@@ -150,7 +151,10 @@ def _kind(tensor: Tensor, group: Group) -> Kind | None:
                 if not single:
                     arrays.append(slot)
         slots.append(tuple(types))
+    if tensor.master_in is not None:
+        arrays.append(tensor.master_in[MASTER])
     if len({array.dtype.kind for array in arrays}) > 1 or not set.intersection(*map(layouts_of, arrays)):
         return None
-    signature = Signature(data.real.dtype, grad.real.dtype, tuple(slots), data.dtype.kind == "c")
+    has_master = tensor.master_in is not None
+    signature = Signature(data.real.dtype, grad.real.dtype, tuple(slots), data.dtype.kind == "c", has_master)
     return Kind(signature, data.device.id)

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import attrs
 
 from optreg.backends.work import Tensor, Work
+from optreg.masters import MASTER
 from optreg.rule import slots_of
 
 Holding: TypeAlias = Callable[[int], AbstractContextManager[None]]
@@ -33,12 +34,13 @@ def members_of(tensors: Sequence[tuple[int, Tensor]], work: Work) -> list[Member
 
 
 def _slots(tensor: Tensor, number: int, work: Work) -> list[tuple[dict[str, Any], str]]:
-    return [
+    slots = [
         (state, name)
         for rule, state in zip(work.groups[number].rules, tensor.states, strict=True)
         for name in slots_of(type(rule.owner).rule).names
         if state.get(name) is not None
     ]
+    return slots if tensor.master_in is None else [*slots, (tensor.master_in, MASTER)]
 
 
 class Job(Protocol):

@@ -27,6 +27,7 @@ from optreg.backends.squares import DTYPES, SURVEY, compilation, sums, surveyed
 from optreg.backends.variants import Signature, SlotType, Variant, variant_of
 from optreg.backends.work import Group, Tensor, Work
 from optreg.errors import UntraceableRuleError
+from optreg.masters import MASTER
 from optreg.rule import slots_of
 
 WORTH_COMPILING = 1.0
@@ -184,11 +185,14 @@ def _signature(tensor: Tensor, group: Group) -> Signature | None:
             if slot is not None and not single:
                 arrays.append(slot)
         slots.append(tuple(types))
+    if tensor.master_in is not None:
+        arrays.append(tensor.master_in[MASTER])
     if not all(type(array) is np.ndarray and _is_compiled_for(array.real.dtype) for array in arrays):
         return None
     if len({array.dtype.kind for array in arrays}) > 1 or not _are_alike_in_memory(arrays):
         return None
-    return Signature(data.real.dtype, grad.real.dtype, tuple(slots), data.dtype.kind == "c")
+    has_master = tensor.master_in is not None
+    return Signature(data.real.dtype, grad.real.dtype, tuple(slots), data.dtype.kind == "c", has_master)
 
 
 def _is_compiled_for(dtype: np.dtype[Any]) -> bool:

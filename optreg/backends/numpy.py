@@ -10,6 +10,7 @@ import numpy as np
 
 from optreg.arrays import Array, compute_dtype, device_of, real_elements
 from optreg.backends.work import BoundRule, Group, Tensor, Work
+from optreg.masters import MASTER, present
 
 BLOCK = 16_384
 """Elements a block: the four arrays of Adam take 256 KiB in float32, and NumPy's temporaries as much again."""
@@ -39,33 +40,39 @@ class NumpyBackend:
 def _run_on(tensor: Tensor, group: Group) -> None:
     calls = list(zip(group.rules, tensor.slots(group.rules), strict=True))
     data, grad = tensor.parameter.data, tensor.parameter.grad
+    master = None if tensor.master_in is None else tensor.master_in[MASTER]
     for (real, in_blocks), run in groupby(calls, lambda call: (call[0].of_real_elements, call[0].elementwise)):
         together = list(run)
         if real:
-            _run_on_elements(together, data, grad, in_blocks)
+            _run_on_elements(together, data, grad, master, in_blocks)
         else:
-            _run_at_once(together, data, grad, [slots for _, slots in together])
+            _run_at_once(together, data, grad, master, [slots for _, slots in together])
 
 
-def _run_on_elements(calls: Sequence[Call], data: Array, gradient: Array, in_blocks: bool) -> None:
+def _run_on_elements(
+    calls: Sequence[Call], data: Array, gradient: Array, master: Array | None, in_blocks: bool
+) -> None:
     if data.size == 0:
         return
     param, grad = real_elements(data), real_elements(gradient)
     slots = [[_real_slot(slot, data) for slot in each] for _, each in calls]
     one_block = param.size <= BLOCK or not isinstance(data, np.ndarray)
     if not in_blocks or one_block or not _all_alike(param, grad, slots):
-        _run_at_once(calls, param, grad, slots)
+        _run_at_once(calls, param, grad, master, slots)
     else:
-        _iterate(calls, param, grad, slots)
+        _iterate(calls, param, grad, master, slots)
 
 
-def _run_at_once(calls: Sequence[Call], param: Array, grad: Array, slots: Slots) -> None:
+def _run_at_once(calls: Sequence[Call], param: Array, grad: Array, master: Array | None, slots: Slots) -> None:
     """Run the rules on whole arrays; float16 in copies of the dtype of its arithmetic."""
-    work, work_grad = _computable(param), _computable(grad)
+    work, work_grad = _computable(param) if master is None else present(master, param, param.dtype), _computable(grad)
     work_slots = [[None if slot is None else _computable(slot) for slot in each] for each in slots]
     for (rule, _), each in zip(calls, work_slots, strict=True):
         rule.function(work, _own(rule, work_grad), *each)
-    _store(param, work)
+    if _change_parameter(calls):
+        _store(param, work)
+        if master is not None:
+            master[...] = work
     if _change_gradients(calls):
         _store(grad, work_grad)
     for slot, new in zip(chain.from_iterable(slots), chain.from_iterable(work_slots), strict=True):
@@ -90,6 +97,10 @@ def _change_gradients(calls: Sequence[Call]) -> bool:
     return any(rule.changes_gradients for rule, _ in calls)
 
 
+def _change_parameter(calls: Sequence[Call]) -> bool:
+    return any(rule.changes_parameter for rule, _ in calls)
+
+
 def _real_slot(slot: Array | None, data: Array) -> Array | None:
     return slot if slot is None or slot.dtype.kind != data.dtype.kind else real_elements(slot)
 
@@ -100,10 +111,10 @@ def _all_alike(param: Array, grad: Array, slots: Sequence[Sequence[Array | None]
     return all(array.shape == param.shape for array in (grad, *flat))
 
 
-def _iterate(calls: Sequence[Call], param: Array, grad: Array, slots: Slots) -> None:
+def _iterate(calls: Sequence[Call], param: Array, grad: Array, master: Array | None, slots: Slots) -> None:
     """Run the rules block by block; NumPy's iterator copies into its buffers where it has to convert or gather."""
     flat = [slot for each in slots for slot in each if slot is not None]
-    arrays = [param, grad, *(slot for slot in flat if slot.ndim)]
+    arrays = [param, grad, *(slot for slot in flat if slot.ndim), *([] if master is None else [master])]
     numbers = [slot for slot in flat if not slot.ndim]
     position = {id(slot): index for index, slot in enumerate([*arrays, *numbers])}
     access: list[list[Any]] = [["readwrite"] for _ in arrays]
@@ -123,8 +134,11 @@ def _iterate(calls: Sequence[Call], param: Array, grad: Array, slots: Slots) -> 
             # A number of the whole tensor changes once a step: every block begins with the old one.
             new_numbers = [number.astype(compute_dtype(number.dtype)) for number in numbers]
             here = [*blocks, *new_numbers]
+            work = blocks[0] if master is None else present(blocks[-1], blocks[0], param.dtype)
             for (rule, _), each in zip(calls, slots, strict=True):
                 picked = (None if slot is None else here[position[id(slot)]] for slot in each)
-                rule.function(here[0], _own(rule, here[1]), *picked)
+                rule.function(work, _own(rule, here[1]), *picked)
+            if master is not None and _change_parameter(calls):
+                blocks[0][...] = blocks[-1][...] = work
     for number, new in zip(numbers, new_numbers, strict=True):
         number[...] = new

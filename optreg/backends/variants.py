@@ -10,7 +10,7 @@ import numpy as np
 
 from optreg.arrays import compute_dtype
 from optreg.rule import flags_of, slots_of
-from optreg.tracing.chain import Link, chain, stored_as
+from optreg.tracing.chain import Link, chain, stored_as, with_master
 from optreg.tracing.nodes import DType, Input, Rule
 from optreg.tracing.trace import Inputs, condition, guard, trace, traced, types_of
 
@@ -23,13 +23,15 @@ class Signature:
     """What a kernel depends on of a tensor: the dtypes of its arrays, those of complex ones by their real parts.
 
     They are those in which the arrays are stored; the arithmetic may be that of wider ones.
-    Complex tensors have two numbers an element, so they are no job of the same kernel with real ones.
+    Complex tensors have two numbers an element, so they are no job of the same kernel with real ones. With a master,
+    rules work on a copy of the parameter in full precision.
     """
 
     param: DType
     grad: DType
     slots: tuple[tuple[SlotType, ...], ...]
     is_complex: bool
+    has_master: bool
 
 
 Kernels = TypeVar("Kernels")
@@ -91,6 +93,8 @@ def variant_of(
     inputs = [_inputs(owner, signature, slots) for owner, slots in zip(owners, signature.slots, strict=True)]
     together = list(zip(owners, inputs, keeps_gradient, strict=True))
     rule = chain([Link(trace(owner, arrays), keeps) for owner, arrays, keeps in together])
+    if signature.has_master:
+        rule = with_master(rule, signature.param)
     rule = stored_as(rule, _stored(owners, signature))
     lasts = not any(traced(owner, arrays).fleeting for owner, arrays, _ in together)
     same_branches, types = guard(rule.guards, "owners"), types_of(rule.scalars, "owners")

@@ -47,6 +47,7 @@ class BoundRule:
         of_real_elements: it takes complex arrays as pairs of real numbers, and no empty ones; else, arrays as they are.
         changes_gradients: what it does to ``grad`` is meant to be seen.
         overwrites_gradient: it uses ``grad`` as scratch memory, so it must be given a copy.
+        changes_parameter: it may change ``param``.
     """
 
     owner: Any
@@ -55,15 +56,21 @@ class BoundRule:
     of_real_elements: bool
     changes_gradients: bool
     overwrites_gradient: bool
+    changes_parameter: bool
 
 
 @attrs.frozen(eq=False)
 class Tensor:
-    """A parameter with ``.data`` and ``.grad``, and for each rule the state that holds its slots."""
+    """A parameter with ``.data`` and ``.grad``, and for each rule the state that holds its slots.
+
+    ``master_in`` is the state that holds a copy of the parameter in full precision, under the key ``master``, which
+    rules are to work on in its place; None if there is none.
+    """
 
     name: str
     parameter: Any
     states: Sequence[dict[str, Any]]
+    master_in: dict[str, Any] | None = None
 
     def slots(self, rules: Sequence[BoundRule]) -> list[list[Array | None]]:
         """The arrays of each rule's slots, in the order of its arguments; None for one that is not in use."""

@@ -6,8 +6,22 @@ import re
 from collections.abc import Mapping, Sequence
 
 import attrs
+import numpy as np
 
-from optreg.tracing.nodes import DType, HostValue, Input, Load, Operation, Reduction, Rule, Size, Value, cast, in_order
+from optreg.tracing.nodes import (
+    DType,
+    HostValue,
+    Input,
+    Load,
+    Operation,
+    Reduction,
+    Rule,
+    Size,
+    Value,
+    cast,
+    in_order,
+    operation,
+)
 
 SHARED = ("param", "grad")
 
@@ -63,6 +77,24 @@ def stored_as(rule: Rule, dtypes: Mapping[str, DType]) -> Rule:
     ]
     moved = _moved(rule, loads, range(len(rule.scalars)))
     stores = ((at, cast(value, inputs[at].dtype)) for (at, _), value in zip(rule.stores, moved, strict=True))
+    return attrs.evolve(rule, inputs=inputs, stores=tuple(stores))
+
+
+def with_master(rule: Rule, stored: DType) -> Rule:
+    """The rule on a copy of the parameter in full precision, a last input ``master``; the parameter gets its rounding.
+
+    As in ``optreg.masters``, the copy counts where it rounds to the parameter.
+    """
+    wide = rule.inputs[0].dtype
+    master, param = Load(len(rule.inputs), wide, single=False), cast(Load(0, stored, single=False), wide)
+    is_right = operation("equal", [cast(cast(master, stored), wide), param], np.dtype(bool))
+    present = operation("where", [is_right, master, param], wide)
+    others = [Load(position, each.dtype, each.single) for position, each in enumerate(rule.inputs)][1:]
+    moved = _moved(rule, [present, *others], range(len(rule.scalars)))
+    stores: list[tuple[int, Value]] = []
+    for (position, _), value in zip(rule.stores, moved, strict=True):
+        stores += [(master.array, value), (0, cast(value, stored))] if position == 0 else [(position, value)]
+    inputs = (attrs.evolve(rule.inputs[0], dtype=stored), *rule.inputs[1:], Input("master", wide))
     return attrs.evolve(rule, inputs=inputs, stores=tuple(stores))
 
 
