@@ -57,7 +57,7 @@ def prepare_pass(optimizer: Any, timed: Sequence[tuple[Any, int]]) -> Work:
     work = Work(optimizer, hooks, [])
     owners = [owner for owner, _ in timed]
     with work.hooks_held(), holding(optimizer, {} if own_t is None else {"t": own_t}):
-        ready = [_group(optimizer, values, owners, states, members) for values, members in groups if members]
+        ready = [_group(optimizer, values, owners, states, members) for values, members in groups if members and owners]
     return attrs.evolve(work, groups=ready)
 
 

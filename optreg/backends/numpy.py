@@ -41,8 +41,13 @@ def _run_on(tensor: Tensor, group: Group) -> None:
     calls = list(zip(group.rules, tensor.slots(group.rules), strict=True))
     data, grad = tensor.parameter.data, tensor.parameter.grad
     master = None if tensor.master_in is None else tensor.master_in[MASTER]
-    for (real, in_blocks), run in groupby(calls, lambda call: (call[0].of_real_elements, call[0].elementwise)):
-        together = list(run)
+    runs = [
+        (key, list(run)) for key, run in groupby(calls, lambda call: (call[0].of_real_elements, call[0].elementwise))
+    ]
+    if len(runs) > 1 and data.size and any(compute_dtype(array.dtype) != array.dtype for array in (data, grad)):
+        # Between the rules of a pass nothing is rounded to float16.
+        runs = [((False, False), calls)]
+    for (real, in_blocks), together in runs:
         if real:
             _run_on_elements(together, data, grad, master, in_blocks)
         else:

@@ -65,11 +65,11 @@ NAMES = [name for name in optreg.names() if "/" not in name and getattr(optreg.g
 NAMES = [name for name in NAMES if name not in REDUCING]
 
 
-def _run(name: str, kind: str, dtypes: list[str], result: Any = everything) -> Any:
+def _run(name: str, kind: str, dtypes: list[str], result: Any = everything, master: bool = False) -> Any:
     """50 steps with schedules, options, and parameters that come late."""
     options = {"*/b": {"lr": 0.05}, "*/scale": {"lr": LinearWarmup(steps=10, then=0.2)}} if has(name, "lr") else None
     scheduled = {"lr": Cosine(initial=0.1, steps=40)} if has(name, "lr") else {}
-    optimizer = optreg.create(name, options=options, hooks=_hooks(kind), **scheduled)
+    optimizer = optreg.create(name, options=options, hooks=_hooks(kind), master_weights=master, **scheduled)
     tree = parameters(*dtypes)
     optimizer.setup(tree)
     rng = np.random.default_rng(5)
@@ -94,6 +94,16 @@ def test_a_built_in_has_the_bits_of_numpy_under(name, kind):
     assert_same(expected, found)
     assert none == 0
     assert steps == 50, "some steps were left to NumPy"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_built_in_with_master_weights_has_the_bits_of_numpy(name):
+    def run() -> Any:
+        return _run(name, "all of them", ["float16"], master=True)
+
+    (expected, none), (found, steps) = both(run)
+    assert_same(expected, found)
+    assert (none, steps) == (0, 50), "some steps were left to NumPy"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -165,3 +165,64 @@ def test_the_norm_of_half_gradients_has_the_bits_of_numpy():
     assert_same(expected, found)
     assert own_rate == rate
     assert repeated
+
+
+class Storing(GradientMethod):
+    """Stores the gradient in the parameter, and what the parameter was in a slot."""
+
+    master_weights = True
+
+    def rule(self, param: Any, grad: Any, slot: Any) -> None:
+        slot[...] = param
+        param[...] = grad
+
+
+@pytest.mark.parametrize("size", [1000, None])
+def test_masters_of_special_values_have_the_bits_of_numpy(size):
+    first, second = np.random.default_rng(5).permutation(_singles())[: 2 * 300_000].reshape(2, -1)[:, :size]
+
+    def run() -> Any:
+        param = np.zeros(first.size, np.float16)
+        optimizer = Storing().setup({"w": param})
+        for grad in (first, second, first):
+            optimizer.target["w"].grad = grad.copy()
+            optimizer.update()
+            param[::7] = param[::-1][::7]
+        return everything(optimizer), repeats(optimizer)
+
+    with np.errstate(all="ignore"):
+        (expected, _), (found, repeated) = both(run)
+    assert_same(expected, found)
+    assert repeated
+
+
+def test_a_pass_that_leaves_the_parameter_alone_leaves_the_master_alone():
+    def run() -> Any:
+        param = HALVES.copy()
+        hooks = [optreg.WeightDecay(0.5)]
+        optimizer = optreg.create("adopt", master_weights=True, hooks=hooks).setup({"w": param})
+        optimizer._states["/w"]["master"] += np.float32(1e-3)  # rounds to other parameters, here and there
+        optimizer.target["w"].grad = np.ones(HALVES.size, np.float16)
+        optimizer.update()  # the first step of adopt sets v alone
+        first = everything(optimizer)
+        optimizer.update()
+        return first, everything(optimizer)
+
+    with np.errstate(all="ignore"):
+        (expected, expected_later), (found, later) = both(run)
+    assert_same(expected, found)
+    assert_same(expected_later, later)
+    assert expected["/w data"] == bits(HALVES)
+
+
+def test_masters_and_parameters_change_in_one_loop():
+    from optreg.backends.jobs import Job
+
+    optimizer = optreg.create("adamw", master_weights=True, hooks=[Shrinking()])
+    optimizer.setup({str(size): np.ones(size, np.float16) for size in (3, 50, 70_000)})
+    with optreg.use_backend("numba"):
+        for _ in range(2):
+            optimizer.apply_gradients({str(size): np.ones(size, np.float16) for size in (3, 50, 70_000)})
+    (job,) = optimizer._own_repeats()._last._prepared.jobs
+    assert isinstance(job, Job)
+    assert [each.name for each in job.variant.rule.inputs] == ["param", "grad", "0.m", "0.v", "1.slow", "master"]

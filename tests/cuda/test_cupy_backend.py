@@ -75,6 +75,17 @@ def test_steps_have_numpys_bits(emulation, name, dtype):
     assert [name for _, name, _ in emulation.launches].count("step") >= 3
 
 
+@pytest.mark.parametrize("name", ["adamw", "nadam", "rprop", "sgd", "laprop"])
+def test_master_weights_have_numpys_bits_in_one_launch_for_those_that_have_them(emulation, name):
+    arrays = tree("float16", np.random.default_rng(0))
+    options = {"/b": {"master_weights": False}}
+    hooks = [optreg.WeightDecay(0.1)]
+    found = assert_same_steps(lambda: optreg.create(name, master_weights=True, options=options, hooks=hooks), arrays)
+    assert "master" in found._states["/W"]
+    kernels = 3 if name == "nadam" else 2  # with and without; nadam has a number of each tensor that has axes
+    assert [name for _, name, _ in emulation.launches].count("step") == 3 * kernels
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 @pytest.mark.parametrize(("name", "values"), WITH_SUMS, ids=str)
 def test_norms_and_means_are_found_out_on_the_device(emulation, name, values, dtype):
