@@ -111,7 +111,7 @@ def test_an_integer_too_large_for_a_float_is_out_of_bounds():
 
 def test_the_signature_tells_names_defaults_and_bounds():
     fields = signature(Declared).fields
-    assert list(fields) == ["lr", "decay", "momentum", "angle", "every", "nesterov", "hidden"]
+    assert list(fields) == ["lr", "decay", "momentum", "angle", "every", "nesterov", "hidden", "master_weights"]
     assert (fields["lr"].default, fields["lr"].bound, fields["lr"].doc) == (0.1, "> 0", "the rate")
     assert fields["momentum"].bound == ">= 0 and < 1"
     assert fields["hidden"].attribute == "_hidden"
@@ -120,18 +120,19 @@ def test_the_signature_tells_names_defaults_and_bounds():
 
 def test_the_signature_of_a_plain_class_is_that_of_its_init():
     fields = signature(Plain).fields
-    assert list(fields) == ["lr", "momentum", "nesterov"]
+    assert list(fields) == ["lr", "momentum", "nesterov", "master_weights"]
     assert fields["lr"].required
     assert fields["momentum"].default == 0.9
     assert not signature(Plain).open
     assert signature(Open).open
-    assert signature(Nothing).fields == {}
+    assert list(signature(Nothing).fields) == ["master_weights"]
+    assert [name for name, each in fields.items() if each.is_common] == ["master_weights"]
 
 
 def test_values_are_those_of_the_moment():
     optimizer = Plain(0.1)
     optimizer.momentum = 0.2
-    assert values_of(optimizer) == {"lr": 0.1, "momentum": 0.2, "nesterov": False}
+    assert values_of(optimizer) == {"lr": 0.1, "momentum": 0.2, "nesterov": False, "master_weights": False}
 
 
 @pytest.mark.parametrize("cls", [Declared, Plain])

@@ -118,9 +118,9 @@ def missing_for(backend: str) -> list[str]:
 
 
 def hyperparameters_of(cls: type) -> tuple[list[Hyperparameter], bool]:
-    """The hyperparameters of an optimizer or the arguments of a hook, and whether any other keyword is taken."""
+    """The arguments of the class of an optimizer or hook, and whether any other keyword is taken."""
     known = signature(cls)
-    return list(known.fields.values()), known.open
+    return [each for each in known.fields.values() if not each.is_common], known.open
 
 
 def overrides_update(optimizer: Any) -> bool:

@@ -145,7 +145,7 @@ def test_info_says_what_is_declared_and_what_the_class_tells(installed):
     assert info.summary == "Second-order steps."
     assert info.target == "acme_optim_impl:Sophia"
     assert info.slots == ("m",)
-    assert [(each.name, each.default) for each in info.hyperparameters] == [("lr", 0.1)]
+    assert [(each.name, each.default) for each in info.hyperparameters] == [("lr", 0.1), ("master_weights", False)]
     assert optreg.info("adamw").full_name == "optreg/adamw"
 
 
