@@ -12,9 +12,10 @@ from optreg.cli.output import looking_at_packages
 from optreg.errors import OptregError, UntraceableRuleError
 from optreg.hook import is_rule_hook, prepare_hook_states, timing_of
 from optreg.hyperparameters import signature
+from optreg.masters import has_master
 from optreg.passes import rule_inputs
 from optreg.rule import has_rule
-from optreg.tracing.chain import Link, chain, stored_as
+from optreg.tracing.chain import Link, chain, stored_as, with_master
 from optreg.tracing.nodes import Input, Rule
 from optreg.tracing.trace import trace
 
@@ -36,10 +37,11 @@ from optreg.tracing.trace import trace
     show_default=True,
     help="Of the parameters.",
 )
+@click.option("--master-weights", is_flag=True, help="With float32 copies of float16 parameters.")
 @click.option(
     "--step", type=click.IntRange(min=1), default=2, show_default=True, help="The step: first ones may differ."
 )
-def kernel(name: str, backend: str, hooks: tuple[str, ...], dtype: str, step: int) -> None:
+def kernel(name: str, *, backend: str, hooks: tuple[str, ...], dtype: str, master_weights: bool, step: int) -> None:
     """Print the kernel that is compiled for the optimizer NAME, such as adamw or acme/sophia.
 
     \b
@@ -47,7 +49,10 @@ def kernel(name: str, backend: str, hooks: tuple[str, ...], dtype: str, step: in
         optreg kernel adamw --backend cuda --hook weight_decay --hook lasso
     """
     with looking_at_packages():
-        rule, owners = _joined(name, hooks, np.dtype(dtype), step)
+        optimizer = _made(registry.get(name), name)
+        if master_weights:
+            optimizer.master_weights = True
+        rule, owners = _joined(optimizer, name, hooks, np.dtype(dtype), step)
         texts = _texts(rule, backend)
     comment = "#" if backend == "numba" else "//"
     for line in _facts(rule, owners, step):
@@ -56,9 +61,10 @@ def kernel(name: str, backend: str, hooks: tuple[str, ...], dtype: str, step: in
         click.echo(f"\n{text.rstrip()}")
 
 
-def _joined(name: str, hooks: tuple[str, ...], dtype: np.dtype[Any], step: int) -> tuple[Rule, list[Any]]:
+def _joined(
+    optimizer: Any, name: str, hooks: tuple[str, ...], dtype: np.dtype[Any], step: int
+) -> tuple[Rule, list[Any]]:
     """The joined rule of a step, and the owners of its parts."""
-    optimizer = _made(registry.get(name), name)
     if not has_rule(optimizer):
         raise OptregError(f"{name} has no rule, but its own way to update parameters, so nothing is compiled for it")
     made = [(each, _made_hook(each)) for each in hooks]
@@ -79,7 +85,10 @@ def _joined(name: str, hooks: tuple[str, ...], dtype: np.dtype[Any], step: int) 
         state = optimizer._states["/w"] if owner is optimizer else own[0]["/w"] if own else {}
         rule = trace(owner, rule_inputs(owner, parameter, state))
         links.append(Link(rule, not getattr(owner, "changes_gradients", False)))
-    return stored_as(chain(links), {"param": dtype, "grad": dtype}), owners
+    rule = chain(links)
+    if has_master(optimizer, optimizer._states["/w"]):
+        rule = with_master(rule, dtype)
+    return stored_as(rule, {"param": dtype, "grad": dtype}), owners
 
 
 def _made_hook(name: str) -> Any:

@@ -83,6 +83,14 @@ def test_half_precision_is_stored_but_not_computed_in():
     assert "= float16_of_float32(" in text
 
 
+@pytest.mark.parametrize("backend", ["numba", "cuda"])
+def test_master_weights_are_an_array_more(backend):
+    text = run("adamw", "--dtype", "float16", "--master-weights", "--backend", backend).stdout
+    assert "array 0 is param (float16, changed)" in text
+    assert "array 4 is master (float32, changed)" in text
+    assert run("adamw", "--master-weights").stdout == run("adamw").stdout
+
+
 def test_a_third_partys_optimizer_and_hook_are_printed(site):
     site.install("rooted-optim", "1.0", {"rooted": "rooted"}, {"rooted": THIRD_PARTY})
     result = run("rooted/rooted", "--hook", "rooted/shrink", "--dtype", "float64")
