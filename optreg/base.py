@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from optreg.backends.work import Decision
 from optreg.config import config_of
 from optreg.copying import Copied
 from optreg.errors import NameTakenError, NotSetUpError, UnknownKeyError, did_you_mean
+from optreg.evaluation import evaluation_weights, refuse_while_evaluating
 from optreg.gradients import assign_gradients
 from optreg.hook import Hook, name_of_hook, timing_of
 from optreg.hyperparameters import holding
@@ -44,6 +46,7 @@ class Optimizer(Copied):
     _hook_states: dict[str, States]
     _options: Options
     _decision: Decision
+    _is_evaluating: bool = False
 
     def __new__(cls, *args: Any, **kwds: Any) -> Any:  # noqa: ARG004 (they are for __init__)
         # Not in __init__: a subclass need not call it, and classes written for Chainer do not.
@@ -185,6 +188,21 @@ class Optimizer(Copied):
         assign_gradients(self.target, gradients)
         self.update()
 
+    @contextmanager
+    def evaluation_weights(self) -> Iterator[None]:
+        """For a ``with`` block, put the weights to evaluate with into the parameters' arrays.
+
+        These are an average of the parameters, where the optimizer or one of its hooks keeps one; else the parameters
+        as they are. At the end of the block, and if it raises, the parameters are what they were, bit for bit. Inside,
+        no step is made, and nothing saved or loaded: that would mix the two.
+
+        Raises:
+            OptregError: two hooks keep such weights; or the block is inside of another one.
+        """
+        self._require_target()
+        with evaluation_weights(self):
+            yield
+
     def new_epoch(self) -> None:
         """Count a new epoch."""
         self._require_target()
@@ -284,6 +302,7 @@ class Optimizer(Copied):
             KeyError: what is loaded lacks a value. The optimizer is as it was.
         """
         self._require_target()
+        refuse_while_evaluating(self, "serialize()")
         t, epoch = serializer("t", self.t), serializer("epoch", self.epoch)
         t, epoch = (self.t if t is None else int(t)), (self.epoch if epoch is None else int(epoch))
         self._states.serialize(serializer)

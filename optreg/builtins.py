@@ -168,6 +168,18 @@ def optreg_optimizers() -> list[OptimizerSpec]:
             "AdamW that slows down where gradients outgrow the average of their squares.",
             "Wortsman et al. 2023, arXiv:2304.13013",
         ),
+        _optimizer(
+            "schedule_free_sgd",
+            "schedule_free:ScheduleFreeSGD",
+            "Gradient descent that needs no schedule: it evaluates with an average of its steps.",
+            "Defazio et al. 2024, arXiv:2405.15682",
+        ),
+        _optimizer(
+            "schedule_free_adamw",
+            "schedule_free:ScheduleFreeAdamW",
+            "AdamW that needs no schedule: it evaluates with an average of its steps.",
+            "Defazio et al. 2024, arXiv:2405.15682",
+        ),
     ]
 
 
@@ -178,6 +190,7 @@ def _optimizer(name: str, target: str, summary: str, paper: str) -> OptimizerSpe
 @hookimpl
 def optreg_hooks() -> list[HookSpec]:
     """The hooks."""
+    averages = "optreg.hooks.averages"
     return [
         HookSpec("weight_decay", "optreg.hooks.decay:WeightDecay", "Add the parameter, scaled, to its gradient (L2)."),
         HookSpec("lasso", "optreg.hooks.decay:Lasso", "Add the parameter's sign, scaled, to its gradient (L1)."),
@@ -202,6 +215,24 @@ def optreg_hooks() -> list[HookSpec]:
             "skip_nonfinite",
             "optreg.hooks.nonfinite:SkipNonfinite",
             "Make no step if a gradient holds a NaN or an infinity.",
+        ),
+        HookSpec(
+            "exponential_moving_average",
+            f"{averages}:ExponentialMovingAverage",
+            "Keep an average of each parameter that forgets exponentially, to evaluate with.",
+            "Polyak & Juditsky 1992; Tarvainen & Valpola 2017, arXiv:1703.01780",
+        ),
+        HookSpec(
+            "stochastic_weight_average",
+            f"{averages}:StochasticWeightAverage",
+            "Keep the mean of each parameter over some of the steps, to evaluate with.",
+            "Izmailov et al. 2018, arXiv:1803.05407",
+        ),
+        HookSpec(
+            "lookahead",
+            f"{averages}:Lookahead",
+            "Follow with slow weights, and go back to these every k steps.",
+            "Zhang et al. 2019, arXiv:1907.08610",
         ),
     ]
 

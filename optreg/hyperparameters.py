@@ -111,9 +111,17 @@ def fraction(default: Any = attrs.NOTHING, doc: str = "") -> Any:
     return _field(default, Bound(low=0, high=1, high_open=True), doc)
 
 
-def number(default: Any = attrs.NOTHING, doc: str = "", *, low: float = -math.inf, high: float = math.inf) -> Any:
-    """Declare a hyperparameter that is a number from ``low`` to ``high``, both included, or a schedule."""
-    return _field(default, Bound(low=low, high=high), doc)
+def number(
+    default: Any = attrs.NOTHING,
+    doc: str = "",
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    low_open: bool = False,
+    high_open: bool = False,
+) -> Any:
+    """Declare a hyperparameter that is a number from ``low`` to ``high``, or a schedule; ``open`` ends are excluded."""
+    return _field(default, Bound(low, high, low_open, high_open), doc)
 
 
 def boolean(default: Any = attrs.NOTHING, doc: str = "") -> Any:

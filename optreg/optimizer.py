@@ -11,6 +11,7 @@ import numpy as np
 from optreg.arrays import device_of, zeros_like
 from optreg.base import Optimizer
 from optreg.errors import GradientError, OptregError, SkipStep
+from optreg.evaluation import refuse_while_evaluating
 from optreg.gradients import assign_gradients, clear_gradients, fit_gradients, zero_gradients
 from optreg.hook import name_of_hook, observes, timing_of
 from optreg.hyperparameters import Hyperparameter, boolean, common, holding
@@ -88,7 +89,8 @@ class GradientMethod(Optimizer):
             NotSetUpError: (a RuntimeError) before ``setup()``.
             GradientError: (a ValueError) a gradient does not fit its parameter. Nothing was changed.
         """
-        _ = self.target
+        self._require_target()
+        refuse_while_evaluating(self, "update()")
         loss = None if lossfun is None else self._evaluate(lossfun, args, kwds)
         if is_captured(self):
             with self._own_repeats().captured():

@@ -16,6 +16,7 @@ from optreg.checkpoint_files import read, write
 from optreg.checkpoints import METADATA, contents_of
 from optreg.dictionaries import DictionaryDeserializer, DictionarySerializer
 from optreg.encoding import decoded
+from optreg.evaluation import refuse_while_evaluating
 from optreg.matching import Match, described, match_generators, match_metadata
 from optreg.matching_states import match_counts, match_states
 
@@ -39,6 +40,7 @@ def save(path: str | os.PathLike[str], optimizer: Any) -> None:
         CheckpointError: a state that cannot be saved without pickle.
         OSError: the file cannot be written. In any case, a file that was there before is untouched.
     """
+    refuse_while_evaluating(optimizer, "save()")
     write(path, contents_of(optimizer))
 
 
@@ -60,6 +62,7 @@ def load(path: str | os.PathLike[str], optimizer: Any) -> None:
         MissingKeyError: (a CheckpointError and a KeyError) the file lacks values.
     """
     optimizer._require_target()
+    refuse_while_evaluating(optimizer, "load()")
     entries: dict[str, Any] = read(path)
     text = entries.pop(METADATA, None)
     with _all_or_nothing(optimizer, str(path)) as found:

@@ -20,7 +20,7 @@ ORDER = """
     config_reader hook_sets registering provenance registry
     overlaps targets gradients options encoding dictionaries
     rule tracing masters states snapshots checkpoint_files backends norms deprecated passes
-    hook repeat plan config checkpoints base optimizer matching matching_states serializers
+    hook repeat plan config checkpoints evaluation base optimizer matching matching_states serializers
     hooks optimizers compare testing bench cli __init__ __main__
 """.split()  # noqa: SIM905 (to be read in lines)
 """The modules and subpackages of optreg in the order of the data: each imports only what stands before it."""
