@@ -29,11 +29,14 @@ def test_every_required_optimizer_is_there():
 
 def test_every_required_hook_is_there_under_the_snake_case_of_its_class():
     assert {name: type_of(name) for name in optreg.hook_names("optreg/*")} == {
+        "exponential_moving_average": "ExponentialMovingAverage",
         "gradient_clipping": "GradientClipping",
         "gradient_hard_clipping": "GradientHardClipping",
         "gradient_noise": "GradientNoise",
         "lasso": "Lasso",
+        "lookahead": "Lookahead",
         "skip_nonfinite": "SkipNonfinite",
+        "stochastic_weight_average": "StochasticWeightAverage",
         "weight_decay": "WeightDecay",
     }
 
