@@ -21,6 +21,9 @@ ARGUMENTS = {
     "gradient_hard_clipping": {"lower_bound": -0.2, "upper_bound": 0.3},
     "gradient_noise": {"eta": 0.01},
     "skip_nonfinite": {},
+    "exponential_moving_average": {"decay": 0.9},
+    "stochastic_weight_average": {"start": 2},
+    "lookahead": {"k": 2},
 }
 
 for _name in optreg.hook_names("*"):
