@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from optreg.arrays import Array, device_of
+from optreg.arrays import Array, compute_dtype, device_of
 from optreg.errors import OptregError
 from optreg.hyperparameters import holding, values_at
+from optreg.masters import MASTER, has_master, present
 from optreg.passes import groups_at, step_of
 from optreg.targets import named_parameters
 
@@ -72,9 +73,17 @@ def _replace(optimizer: Any, owner: Any, name: str, data: Array, kept: list[tupl
     slots = {slot: states[name][slot] for slot in _slots_of(type(owner).evaluation_weight)}
     hyperparameters = {} if owner is optimizer else values_at(owner, step_of(owner, optimizer.t))
     with device_of(data), holding(owner, hyperparameters):
-        weight = owner.evaluation_weight(data, **slots)
+        weight = owner.evaluation_weight(_in_full(optimizer, name, data), **slots)
         kept.append((data, data.copy()))
         data[...] = weight
+
+
+def _in_full(optimizer: Any, name: str, data: Array) -> Array:
+    """A parameter in the dtype of its arithmetic: its master weights, where it has these."""
+    state = optimizer._states.get(name, {})
+    if has_master(optimizer, state):
+        return present(state[MASTER], data, data.dtype)
+    return data.astype(compute_dtype(data.dtype), copy=False)
 
 
 def _states_of_hook(optimizer: Any, hook: Any) -> Any:

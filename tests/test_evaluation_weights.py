@@ -35,6 +35,7 @@ OWNERS = {
     "a mean": {"hooks": [("stochastic_weight_average", {"start": 3})]},
     "slow weights": {"hooks": [("lookahead", {"k": 3})]},
     "a schedule-free method": {"name": "schedule_free_adamw"},
+    "master weights": {"name": "schedule_free_adamw", "master_weights": True},
     "options by path": {"name": "schedule_free_sgd", "options": {"*/b": {"momentum": 0.5}}},
 }
 every_owner = pytest.mark.parametrize("arguments", OWNERS.values(), ids=OWNERS)
@@ -158,3 +159,17 @@ def test_what_raises_half_way_changes_nothing():
 def test_before_setup_it_is_an_error():
     with pytest.raises(RuntimeError, match="call setup"):
         optreg.create("adam").evaluation_weights().__enter__()
+
+
+def test_an_average_of_a_half_is_one_of_its_master_weights():
+    def averaged(dtype: Any, **arguments: Any) -> Any:
+        w = np.ones(4, dtype)
+        optimizer = optreg.create("schedule_free_sgd", lr=1e-4, **arguments).setup({"w": w})
+        for _ in range(30):
+            optimizer.apply_gradients({"w": np.full(4, 0.25, dtype)})
+        with optimizer.evaluation_weights():
+            return w.copy()
+
+    expected = averaged(np.float32).astype(np.float16)
+    np.testing.assert_array_equal(averaged(np.float16, master_weights=True), expected)
+    assert expected[0] < 1
