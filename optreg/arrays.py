@@ -41,26 +41,28 @@ def is_number_on_device(value: object) -> bool:
     return cupy is not None and isinstance(value, cupy.ndarray) and value.ndim == 0 and value.dtype == np.float64
 
 
-def common_device(arrays: Iterable[Array]) -> Any:
-    """The device on which all of the arrays are; None if one of them is on the host, or there is none."""
+def common_device(arrays: Iterable[Array]) -> int | None:
+    """The number of the device on which all of the arrays are; None if one of them is on the host, or there is none."""
     cupy = imported_cupy()
     if cupy is None:
         return None
-    devices = {array.device.id if isinstance(array, cupy.ndarray) else None for array in arrays}
-    found = devices.pop() if len(devices) == 1 else None
-    return None if found is None else cupy.cuda.Device(found)
+    devices = {array.data.device_id if isinstance(array, cupy.ndarray) else None for array in arrays}
+    return devices.pop() if len(devices) == 1 else None
+
+
+def is_capturing(device: int) -> bool:
+    """Whether what a device is asked for becomes part of a CUDA graph now, instead of being done."""
+    cupy: Any = imported_cupy()
+    with cupy.cuda.Device(device):
+        return bool(cupy.cuda.get_current_stream().is_capturing())
 
 
 def are_captured(arrays: Iterable[Array]) -> bool:
-    """Whether what a device of the arrays is asked for becomes part of a CUDA graph now, instead of being done."""
+    """Whether one of the devices of arrays is capturing."""
     cupy = imported_cupy()
     if cupy is None:
         return False
-    for number in {array.device.id for array in arrays if isinstance(array, cupy.ndarray)}:
-        with cupy.cuda.Device(number):
-            if cupy.cuda.get_current_stream().is_capturing():
-                return True
-    return False
+    return any(map(is_capturing, {array.data.device_id for array in arrays if isinstance(array, cupy.ndarray)}))
 
 
 def device_of(array: Array) -> AbstractContextManager[Any]:

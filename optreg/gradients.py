@@ -28,6 +28,11 @@ def check_gradient(name: str, data: Array, grad: Array, *, integers: bool = Fals
             f"the gradient of {name} is a {type(grad).__module__} array, but the parameter is a "
             f"{type(data).__module__} array; move one to the other's device"
         )
+    if not isinstance(data, np.ndarray) and grad.data.device_id != data.data.device_id:
+        raise GradientError(
+            f"the gradient of {name} is on device {grad.data.device_id}, but the parameter is on device "
+            f"{data.data.device_id}; move one to the other's device"
+        )
     if grad.dtype.kind not in ("fciub" if integers else "fc"):
         raise GradientError(f"the gradient of {name} is of dtype {grad.dtype}; convert it to {data.dtype}")
     if grad.dtype.kind == "c" and data.dtype.kind != "c":

@@ -27,8 +27,8 @@ def global_norm(gradients: Iterable[Array | None]) -> float:
         if isinstance(array, np.ndarray):
             sums.extend(_sums_of_squares(real_elements(array)))
     on_devices = [array for array in left if not isinstance(array, np.ndarray) and array.size]
-    for device in {array.device.id: array.device for array in on_devices}.values():
-        on_device = [array for array in on_devices if array.device.id == device.id]
+    for device in {array.data.device_id for array in on_devices}:
+        on_device = [array for array in on_devices if array.data.device_id == device]
         sums.append(float(Survey(SQUARES, device).run(on_device)[0]))
     # fsum rounds once, so that the order of the chunks does not matter; it has no answer for infinities.
     return math.sqrt(math.fsum(sums) if all(map(math.isfinite, sums)) else sum(sums))

@@ -17,7 +17,7 @@ from optreg.hook import name_of_hook, observes, timing_of
 from optreg.hyperparameters import Hyperparameter, boolean, common, holding
 from optreg.masters import widened
 from optreg.overlaps import check_apart
-from optreg.passes import groups_at, is_captured, prepare_pass, run, run_rule
+from optreg.passes import groups_at, prepare_pass, run, run_rule
 from optreg.plan import Plan, plan_hooks
 from optreg.repeat import Repeats
 from optreg.rule import has_rule
@@ -92,8 +92,9 @@ class GradientMethod(Optimizer):
         self._require_target()
         refuse_while_evaluating(self, "update()")
         loss = None if lossfun is None else self._evaluate(lossfun, args, kwds)
-        if is_captured(self):
-            with self._own_repeats().captured():
+        repeats = self._own_repeats()
+        if repeats.are_captured():
+            with repeats.captured():
                 self._update()
         else:
             self._update()
@@ -226,7 +227,7 @@ class GradientMethod(Optimizer):
         """False where the step is left out, for a hook that would do something then. May wait for a device."""
         if getattr(hook, "stays_on_device", False):
             return True
-        if is_captured(self):
+        if self._own_repeats().capturing:
             raise OptregError(
                 f"the hook {name_of_hook(hook)} runs on the host, so it cannot be captured into a CUDA graph; "
                 f"remove it, or call it between replays"

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from optreg.arrays import Array, are_captured, common_device, compute_dtype, imported_cupy
+from optreg.arrays import Array, are_captured, compute_dtype
 from optreg.backends import current_backend
 from optreg.backends.work import BoundRule, Group, Repeatable, Tensor, Work
 from optreg.errors import HyperparameterError, OptregError
@@ -43,7 +43,7 @@ def prepare_pass(optimizer: Any, timed: Sequence[tuple[Any, int]]) -> Work:
         HyperparameterError: a schedule gives a value out of bounds.
     """
     parameters = [(name, each) for name, each in named_parameters(optimizer.target) if each.grad is not None]
-    if is_captured(optimizer):
+    if are_captured(each.data for _, each in parameters):
         raise OptregError(
             "this step cannot be captured into a CUDA graph, because it was not made before as it is now, or not by "
             "compiled kernels alone; make a step with update() before the capture begins"
@@ -59,24 +59,6 @@ def prepare_pass(optimizer: Any, timed: Sequence[tuple[Any, int]]) -> Work:
     with work.hooks_held(), holding(optimizer, {} if own_t is None else {"t": own_t}):
         ready = [_group(optimizer, values, owners, states, members) for values, members in groups if members and owners]
     return attrs.evolve(work, groups=ready)
-
-
-def is_captured(optimizer: Any) -> bool:
-    """Whether a step becomes part of a CUDA graph now, which holds what one device does, instead of being made.
-
-    Raises:
-        OptregError: not all parameters are on one device.
-    """
-    if imported_cupy() is None:
-        return False
-    arrays = [parameter.data for _, parameter in named_parameters(optimizer.target)]
-    captured = are_captured(arrays)
-    if captured and common_device(arrays) is None:
-        raise OptregError(
-            "the step cannot be captured into a CUDA graph, because parameters are on several devices or on the host; "
-            "give an optimizer of its own to those on the device that captures"
-        )
-    return captured
 
 
 def _group(

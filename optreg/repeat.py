@@ -22,6 +22,9 @@ class Repeats:
     """The passes of an optimizer's steps, each made ready once, for the steps after.
 
     A pass is known by the owners of its rules. Copies and pickles are None: a copy plans its steps itself.
+
+    Attributes:
+        capturing: the step at hand becomes part of a CUDA graph.
     """
 
     def __init__(self, optimizer: Any) -> None:
@@ -29,7 +32,7 @@ class Repeats:
         self._forms: dict[tuple[int, ...], list[Repeat]] = {}
         self._last: Repeat | None = None
         self._captured: list[Repeat] = []
-        self._capturing = False
+        self.capturing = False
 
     def __reduce__(self) -> Any:
         return type(None), ()
@@ -71,14 +74,23 @@ class Repeats:
         self._forms[form.key] = [form, *(each for each in forms if each.is_still())][:MOST]
         self._note(form)
 
+    def are_captured(self) -> bool:
+        """Whether a step becomes part of a CUDA graph now, instead of being made.
+
+        Raises:
+            OptregError: a graph cannot hold all of it.
+        """
+        ask = None if self._last is None else getattr(self._last.prepared, "is_captured", None)
+        return ask is not None and ask()
+
     @contextmanager
     def captured(self) -> Iterator[None]:
         """Remember the passes that become part of a CUDA graph, instead of being made; ``t`` counts no step."""
-        t, self._captured, self._capturing = self.optimizer.t, [], True
+        t, self._captured, self.capturing = self.optimizer.t, [], True
         try:
             yield
         finally:
-            self.optimizer.t, self._capturing = t, False
+            self.optimizer.t, self.capturing = t, False
 
     def refresh(self) -> None:
         """Count the step that a CUDA graph is to make, and send the graph the scalars of it.
@@ -100,7 +112,7 @@ class Repeats:
     def _note(self, form: Repeat) -> None:
         if form.moves_on:
             self._last = form
-        if self._capturing:
+        if self.capturing:
             self._captured.append(form)
 
 
@@ -113,6 +125,7 @@ class Repeat:
         owners: of its rules.
 
     Attributes:
+        prepared: what the backend made of it.
         key: that tells the pass from others of the optimizer.
         moves_on: the optimizer's rule is in it, so that it is made for the step after ``t``.
         comes_first: nothing comes before it in a step.
@@ -120,7 +133,7 @@ class Repeat:
 
     def __init__(self, work: Work, prepared: Repeatable, owners: Sequence[Any]) -> None:
         self._optimizer = optimizer = work.optimizer
-        self._prepared = prepared
+        self.prepared = prepared
         self._backend = current_backend()
         self.key = tuple(map(id, owners))
         self.moves_on = any(owner is optimizer for owner in owners)
@@ -141,22 +154,22 @@ class Repeat:
 
     def fits(self) -> bool:
         """Whether everything is as it was, but for the values of arrays and numbers."""
-        return self.is_still() and self._prepared.fit()
+        return self.is_still() and self.prepared.fit()
 
     def release(self) -> None:
         """Hold the arrays no longer that :meth:`fits` has seen."""
-        self._prepared.release()
+        self.prepared.release()
 
     def run(self) -> bool:
         """Change the arrays, which fit. False if the rules are not the same any more; then nothing was changed."""
         ready = self._is_ready()
         if ready:
-            self._prepared.run()
+            self.prepared.run()
         return ready
 
     def refresh(self) -> bool:
         """Have a CUDA graph that holds the pass make it for the step now. False if it cannot."""
-        refresh = getattr(self._prepared, "refresh", None)
+        refresh = getattr(self.prepared, "refresh", None)
         ready = refresh is not None and self.is_still() and self._is_ready()
         if ready and refresh is not None:
             refresh()
@@ -215,12 +228,12 @@ class Repeat:
         for hook, offset in self._hooks:
             object.__setattr__(hook, "t", t + offset)
         if self._plain:
-            return self._prepared.evaluate(_as_it_is)
+            return self.prepared.evaluate(_as_it_is)
         of_groups = groups_at(self._optimizer, self._parameters, t) if self.moves_on else [(NOTHING, [])]
         with ExitStack() as stack:
             for hook, offset in self._hooks:
                 stack.enter_context(holding(hook, values_at(hook, step_of(hook, t + offset))))
-            return self._prepared.evaluate(lambda number: holding(self._optimizer, of_groups[number][0]))
+            return self.prepared.evaluate(lambda number: holding(self._optimizer, of_groups[number][0]))
 
 
 _AS_IT_IS = nullcontext()

@@ -14,8 +14,9 @@ import numpy as np
 
 from optreg.arrays import array_module
 from optreg.backends import host_backend
-from optreg.backends.device_job import DeviceJob, DeviceJobs, layouts_of
+from optreg.backends.device_job import DeviceJob, DeviceJobs
 from optreg.backends.device_kernels import Kernels, kernels_of
+from optreg.backends.device_tables import layouts_of
 from optreg.backends.members import Jobs, members_of
 from optreg.backends.numpy import NumpyBackend
 from optreg.backends.variants import Signature, SlotType, Variant, variant_of
@@ -68,8 +69,8 @@ class CupyBackend:
         if left or not all(job.variant.lasts for job in jobs):
             return None
         if on_host:
-            return Jobs([*jobs, *there.jobs]) if isinstance(there, Jobs) else None
-        return DeviceJobs(jobs)
+            return DeviceJobs(jobs, there.jobs) if isinstance(there, Jobs) else None
+        return DeviceJobs(jobs, [])
 
     def _sorted(
         self, work: Work, left: list[tuple[int, Tensor]], on_host: list[tuple[int, Tensor]]

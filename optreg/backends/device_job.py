@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from operator import is_
 from typing import Any
 
 import numpy as np
 
-from optreg.arrays import Array
+from optreg.arrays import Array, is_capturing
 from optreg.backends.cuda_source import THREADS, partials_of
 from optreg.backends.device_kernels import Kernels
-from optreg.backends.device_tables import Launch, Table, addresses_of, by_value, chunk_table, launches, send
-from optreg.backends.members import Holding, Jobs, Member
+from optreg.backends.device_tables import (
+    ADDRESS,
+    LOOK,
+    Launch,
+    Table,
+    addresses_of,
+    by_value,
+    chunk_table,
+    launches,
+    layouts_of,
+    send,
+)
+from optreg.backends.members import Holding, Job, Jobs, Member, Sources
 from optreg.backends.variants import Variant
 from optreg.backends.work import Decision
+from optreg.errors import OptregError
 from optreg.tracing.nodes import Input
 
 
@@ -27,6 +40,9 @@ class DeviceJob:
         owners: of the variant's rules.
         device: its number.
         decision: whether a step is made.
+
+    Attributes:
+        groups: those, by number, that have members.
 
     Raises:
         UntraceableRuleError: the rule cannot be compiled for CUDA.
@@ -47,20 +63,21 @@ class DeviceJob:
         self._owners = owners
         self._decision = decision
         self._cupy = cupy
-        self._device = device
+        self.device = device
         rule = variant.rule
         self._inputs = rule.inputs
         self._columns = len(rule.scalars)
         on_device = {at for at, each in enumerate(variant.types or ()) if issubclass(each, cupy.ndarray)}
         self._on_device = sorted(on_device)
-        self._members = sorted(members, key=lambda member: member.group)
-        rows = [self.groups.index(member.group) for member in self._members]
-        data = [member.parameter.data for member in self._members]
+        members = sorted(members, key=lambda member: member.group)
+        rows = [self.groups.index(member.group) for member in members]
+        data = [member.parameter.data for member in members]
         pairs = 2 if data[0].dtype.kind == "c" else 1
         chunks, parts = chunk_table([array.size * pairs for array in data])
         self._launches, self._places = launches(rows, parts, self._columns)
-        self._data: list[Array] = data
-        self._kept: list[list[Array]] = [[None] * (len(rule.inputs) - 1) for _ in data]
+        self._sources = Sources(members, len(rule.inputs))
+        self._kept: list[list[Array]] = [data, *([None] * len(data) for _ in rule.inputs[2:])]
+        self._looks: list[Any] = [None] * len(data)
         self._layouts: list[set[str]] = [set() for _ in data]
         self._not_empty = np.array([array.size > 0 for array in data])
         self._changed = sorted(position for position, _ in rule.stores)
@@ -85,42 +102,56 @@ class DeviceJob:
 
     def fits(self) -> bool:
         """Look at the arrays as they are now. False if any is not what the tables were made for."""
-        for row, (member, known) in enumerate(zip(self._members, self._data, strict=True)):
-            data, grad = member.parameter.data, member.parameter.grad
-            if data is not known:
-                return False  # a parameter's array was replaced: whether it is shared now is for the plan to see
-            kept = [data, *(state[key] for state, key in member.slots)]
-            if not all(map(is_, kept, self._kept[row])) and not self._keep(row, kept):
-                return False
-            if not self._is_right(grad, self._inputs[1], data) or not layouts_of(grad) & self._layouts[row]:
-                return False
-            self._addresses[row, 1] = grad.data.ptr
-        return self._are_apart()
+        data, grads, *slots = self._sources.gather()
+        if not all(map(is_, data, self._kept[0])):
+            return False  # a parameter's array was replaced: whether it is shared now is for the plan to see
+        for now, kept in zip([data, *slots], self._kept, strict=True):
+            if not all(map(is_, now, kept)) or self._looks[0] is None:
+                return self._keep([data, *slots]) and self._look_at(grads) and self._are_apart()
+        return self._look_at(grads) and self._are_apart()
 
-    def _keep(self, row: int, kept: list[Array]) -> bool:
-        """Take note of a tensor's parameter and slots, which are usually the same ones at each step."""
+    def _keep(self, columns: list[list[Array]]) -> bool:
+        """Take note of the parameters and slots, which are usually the same ones at each step."""
         inputs = [self._inputs[0], *self._inputs[2:]]
-        if not all(self._is_right(array, each, kept[0]) for array, each in zip(kept, inputs, strict=True)):
+        for row, arrays in enumerate(zip(*columns, strict=True)):
+            if not all(self._is_right(array, each, arrays[0]) for array, each in zip(arrays, inputs, strict=True)):
+                return False
+            full = [array for array, each in zip(arrays, inputs, strict=True) if not each.single]
+            self._layouts[row] = set.intersection(*map(layouts_of, full))
+            self._addresses[row] = [arrays[0].data.ptr, 0, *(array.data.ptr for array in arrays[1:])]
+        self._kept = columns
+        self._looks = [None] * len(columns[0])
+        return True
+
+    def _look_at(self, grads: list[Array]) -> bool:
+        """Take note of the gradients, which are often new arrays that look like those before."""
+        if any(type(grad) is not self._cupy.ndarray for grad in grads):
             return False
-        full = [array for array, each in zip(kept, inputs, strict=True) if not each.single]
-        self._layouts[row] = set.intersection(*map(layouts_of, full))
-        self._addresses[row] = [kept[0].data.ptr, 0, *(array.data.ptr for array in kept[1:])]
-        self._kept[row] = kept
+        looks = list(map(LOOK, grads))
+        if looks != self._looks:
+            for row, grad in enumerate(grads):
+                fits = looks[row] == self._looks[row] or (
+                    self._is_right(grad, self._inputs[1], self._kept[0][row]) and layouts_of(grad) & self._layouts[row]
+                )
+                if not fits:
+                    return False
+            self._looks = looks
+        self._addresses[:, 1] = list(map(ADDRESS, grads))
         return True
 
     def _is_right(self, array: Array, each: Input, data: Array) -> bool:
-        if not isinstance(array, self._cupy.ndarray) or array.device.id != self._device:
+        if not isinstance(array, self._cupy.ndarray) or array.device.id != self.device:
             return False
         alike = array.shape == data.shape and array.dtype.kind == data.dtype.kind
         return bool(array.real.dtype == each.dtype and (array.ndim == 0 if each.single else alike))
 
     def _are_apart(self) -> bool:
         """Whether no array that is changed is there twice."""
-        if self._seen is None or not np.array_equal(self._seen, self._addresses):
-            written = self._addresses[self._not_empty][:, self._changed]
+        written = self._addresses[self._not_empty][:, self._changed]
+        if self._seen is None or not np.array_equal(self._seen, written):
             if len(np.unique(written)) < written.size:
                 return False
-            self._seen = self._addresses.copy()
+            self._seen = written
         return True
 
     def evaluate(self, holding: Holding) -> bool:
@@ -132,7 +163,7 @@ class DeviceJob:
                 return False
             self._scalars[row] = scalars  # alive until their addresses are not used any more
             if self._on_device:
-                if any(scalars[at].device.id != self._device for at in self._on_device):
+                if any(scalars[at].device.id != self.device for at in self._on_device):
                     return False
                 addresses = [scalars[at].data.ptr for at in self._on_device]
                 scalars = tuple(0.0 if at in self._on_device else each for at, each in enumerate(scalars))
@@ -146,9 +177,10 @@ class DeviceJob:
 
         What is captured into a CUDA graph reads the scalars that :meth:`refresh` has sent before.
         """
-        cupy = self._cupy
-        with cupy.cuda.Device(self._device):
-            capturing = bool(cupy.cuda.get_current_stream().is_capturing())
+        with self._cupy.cuda.Device(self.device):
+            capturing = is_capturing(self.device)
+            if capturing:
+                self._refuse_to_calculate()
             # A graph sends its addresses whenever it is launched, so after that nobody knows which ones are there.
             self._captured = self._captured or capturing
             if self._captured or self._sent is None or not np.array_equal(self._sent, self._addresses):
@@ -161,9 +193,19 @@ class DeviceJob:
                 for launch, each in zip(self._launches, arguments, strict=True):
                     kernel((launch.chunks,), (THREADS,), each)
 
+    def _refuse_to_calculate(self) -> None:
+        """Raise an OptregError if a scalar is made of numbers on the device: a graph would make it a step too early."""
+        for at in self._on_device:
+            source = self.variant.rule.scalars[at]
+            if not re.fullmatch(r"owners\[\d+\]\.\w+", source):
+                raise OptregError(
+                    f"{source} is calculated from numbers on a device before a step, so it cannot be captured into a "
+                    f"CUDA graph; have observe() put the result into an array that stays the same"
+                )
+
     def refresh(self) -> None:
         """Send the scalars of :meth:`evaluate` to where a graph reads them, in the current stream. Never waits."""
-        with self._cupy.cuda.Device(self._device):
+        with self._cupy.cuda.Device(self.device):
             send(self._words, self._scalars_of_graphs)
 
     def _arguments(self, launch: Launch) -> tuple[Any, ...]:
@@ -177,19 +219,29 @@ class DeviceJob:
 
 
 class DeviceJobs(Jobs):
-    """Everything that a step does on devices."""
+    """Everything that a step does: on devices, and on the host beside them."""
 
-    def __init__(self, jobs: Sequence[DeviceJob]) -> None:
-        super().__init__(jobs)
+    def __init__(self, jobs: Sequence[DeviceJob], on_host: Sequence[Job]) -> None:
+        super().__init__([*jobs, *on_host])
         self._on_devices = jobs
+        self._devices = sorted({job.device for job in jobs})
+        self._in_one_place = len(self._devices) == 1 and not on_host
+
+    def is_captured(self) -> bool:
+        """Whether what :meth:`run` asks for becomes part of a CUDA graph now, instead of being done.
+
+        Raises:
+            OptregError: a graph cannot hold all of it.
+        """
+        captured = any(map(is_capturing, self._devices))
+        if captured and not self._in_one_place:
+            raise OptregError(
+                "the step cannot be captured into a CUDA graph, because parameters are on several devices or on the "
+                "host; give an optimizer of its own to those on the device that captures"
+            )
+        return captured
 
     def refresh(self) -> None:
         """Send the scalars of :meth:`evaluate` to where a CUDA graph reads them that holds what :meth:`run` did."""
         for job in self._on_devices:
             job.refresh()
-
-
-def layouts_of(array: Array) -> set[str]:
-    """The orders, C's and Fortran's, in which the elements lie without gaps."""
-    flags = array.flags
-    return {name for name, has in (("C", flags.c_contiguous), ("F", flags.f_contiguous)) if has}

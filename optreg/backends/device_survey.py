@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from optreg.arrays import Array, real_elements
+from optreg.arrays import Array, is_capturing
 from optreg.backends.cuda_source import JOIN, PRELUDE, THREADS
 from optreg.backends.device_kernels import kernel
-from optreg.backends.device_tables import Table, addresses_of, chunk_table, send
+from optreg.backends.device_tables import ADDRESS, LOOK, Table, addresses_of, chunk_table, layouts_of, send
 from optreg.backends.element_source import JOINS_SOURCE
 from optreg.errors import OptregError
 
@@ -105,43 +105,39 @@ class Survey:
 
     Args:
         source: ``SQUARES`` or ``FINITE``.
-        device: on which the arrays are.
+        device: the number of the one that the arrays are on.
 
     Attributes:
+        device: as given.
         results: two numbers on the device.
     """
 
-    def __init__(self, source: str, device: Any) -> None:
+    def __init__(self, source: str, device: int) -> None:
         import cupy
 
         self.device = device
         self._cupy = cupy
         self._source = source
-        self._kinds: list[tuple[int, int]] = []
+        self._looks: list[Any] = []
+        self._dense: list[bool] = []
         self._sent: Table | None = None
         self._captured = False
-        with device:
-            if _is_capturing(cupy):
-                raise OptregError(
-                    "the first look at these gradients cannot be captured into a CUDA graph, because it makes tables "
-                    "on the device; make one step before the capture begins"
-                )
+        self._refuse_to_capture()
+        with cupy.cuda.Device(device):
             self.results = cupy.zeros(2, np.float64 if source == SQUARES else np.int64)
 
     def run(self, arrays: Sequence[Array], limit: float = 0.0, is_made: Array | None = None) -> Any:
         """Look at arrays, at least one of them not empty, and return the results. Never waits."""
-        cupy = self._cupy
-        with self.device:
-            flat = [real_elements(_dense(array)) for array in arrays]
-            kinds = [(array.size, array.dtype.itemsize) for array in flat]
-            capturing = _is_capturing(cupy)
-            if kinds != self._kinds:
-                if capturing:
-                    raise OptregError("the gradients are not those of the step before the capture into a CUDA graph")
-                self._make_tables(kinds)
-            addresses = np.array([array.data.ptr for array in flat], np.int64)
+        with self._cupy.cuda.Device(self.device):
+            looks = list(map(LOOK, arrays))
+            if looks != self._looks:
+                self._refuse_to_capture()
+                self._make_tables(arrays)
+                self._looks = looks
+            dense = [array if flag else array.copy(order="C") for array, flag in zip(arrays, self._dense, strict=True)]
+            addresses = np.array(list(map(ADDRESS, dense)), np.int64)
             # After a graph has been launched nobody knows which addresses are there.
-            self._captured = self._captured or capturing
+            self._captured = self._captured or is_capturing(self.device)
             if self._captured or self._sent is None or not np.array_equal(addresses, self._sent):
                 send(addresses, self._tables[0])
                 self._sent = addresses
@@ -149,31 +145,30 @@ class Survey:
             kernel(self._source, NAME)((self._blocks,), (THREADS,), (tables, np.int64(self._blocks), np.float64(limit)))
         return self.results
 
-    def _make_tables(self, kinds: list[tuple[int, int]]) -> None:
+    def _make_tables(self, arrays: Sequence[Array]) -> None:
         cupy = self._cupy
-        chunks, _ = chunk_table([size for size, _ in kinds])
+        self._dense = [bool(layouts_of(array)) for array in arrays]
+        pairs = [2 if array.dtype.kind == "c" else 1 for array in arrays]
+        chunks, _ = chunk_table([array.size * each for array, each in zip(arrays, pairs, strict=True)])
+        itemsizes = [array.dtype.itemsize // each for array, each in zip(arrays, pairs, strict=True)]
         self._blocks = len(chunks)
         self._tables = (
-            cupy.zeros(len(kinds), np.int64),
-            cupy.asarray(np.array([itemsize for _, itemsize in kinds], np.int64)),
+            cupy.zeros(len(arrays), np.int64),
+            cupy.asarray(np.array(itemsizes, np.int64)),
             cupy.asarray(chunks),
             cupy.zeros(1, np.uint32),
             cupy.zeros(self._blocks, np.float64),
         )
-        self._kinds, self._sent = kinds, None
+        self._sent = None
+
+    def _refuse_to_capture(self) -> None:
+        if is_capturing(self.device):
+            raise OptregError(
+                "these gradients were not there in the step before, so tables for them have to be made on the device, "
+                "which cannot be captured into a CUDA graph; make a step with them before the capture begins"
+            )
 
 
-def survey_on(device: Any, source: str, present: Survey | None) -> Survey:
+def survey_on(device: int, source: str, present: Survey | None) -> Survey:
     """The present survey if it is on the device, else a new one."""
-    return present if present is not None and present.device.id == device.id else Survey(source, device)
-
-
-def _dense(array: Array) -> Array:
-    """The elements in some order, without gaps."""
-    if array.flags.c_contiguous:
-        return array
-    return array.T if array.flags.f_contiguous else array.copy(order="C")
-
-
-def _is_capturing(cupy: Any) -> bool:
-    return bool(cupy.cuda.get_current_stream().is_capturing())
+    return present if present is not None and present.device == device else Survey(source, device)

@@ -1,18 +1,30 @@
-"""Tables that kernels on a device read: chunks of tensors, addresses, and what fits into a launch itself."""
+"""What kernels on a device are given: arrays, looked at; chunks of tensors; what fits into a launch itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import attrs
 import numpy as np
 
+from optreg.arrays import Array
 from optreg.backends.cuda_source import CHUNK, SEND, THREADS, WORDS
 from optreg.backends.device_kernels import kernel
 from optreg.errors import UntraceableRuleError
 
 Table: TypeAlias = np.ndarray[Any, Any]
+
+
+LOOK, ADDRESS = attrgetter("dtype", "shape", "strides", "data.device_id"), attrgetter("data.ptr")
+"""What tells whether a kernel can work on an array, without what CuPy takes long for; and where it is."""
+
+
+def layouts_of(array: Array) -> set[str]:
+    """The orders, C's and Fortran's, in which the elements lie without gaps."""
+    flags = array.flags
+    return {name for name, has in (("C", flags.c_contiguous), ("F", flags.f_contiguous)) if has}
 
 
 @attrs.frozen

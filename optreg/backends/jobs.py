@@ -6,7 +6,6 @@ import struct
 from array import array as table_of
 from collections.abc import Sequence
 from functools import cache
-from operator import getitem, itemgetter
 from typing import Any
 
 import attrs
@@ -17,10 +16,9 @@ from optreg.backends import array_check as at
 from optreg.backends.chunks import chunks_of
 from optreg.backends.kernel_cache import Compilation
 from optreg.backends.kernel_source import Stage, numbers_width, sources
-from optreg.backends.members import Holding, Member
+from optreg.backends.members import Holding, Member, Sources
 from optreg.backends.native import Kernel
 from optreg.backends.variants import Variant
-from optreg.targets import Parameter
 from optreg.tracing.nodes import Rule
 
 CHECK = Compilation(at.CHECK_SOURCE, brief=True)
@@ -81,7 +79,7 @@ class Job:
         self._owners = owners
         self._check = check
         self._kernel = variant.kernels.run.kernel
-        self._sources = _Sources(members, len(variant.rule.inputs))
+        self._sources = Sources(members, len(variant.rule.inputs))
         self._gathered: list[list[Array]] = []
         self._frame = table_of("q", [0] * at.FRAME)
         self._frame_address = self._frame.buffer_info()[0]
@@ -177,26 +175,3 @@ class Job:
             column = len(self.variant.rule.inputs) + self.variant.rule.reductions.index(reduction)
             if len(self._first_chunks):
                 self._numbers[self._with_chunks, column] = join(results[:, place], self._first_chunks)
-
-
-class _Sources:
-    """Where the arrays of a job are kept, to be read at each step."""
-
-    def __init__(self, members: Sequence[Member], width: int) -> None:
-        self._parameters = [member.parameter for member in members]
-        self._in_mapping = all(type(each) is Parameter for each in self._parameters)
-        if self._in_mapping:
-            self._containers, self._keys = zip(*[each.place for each in self._parameters], strict=True)
-        slots = [[member.slots[position] for member in members] for position in range(width - 2)]
-        self._slots = [(itemgetter(each[0][1]), [state for state, _ in each]) for each in slots]
-
-    def gather(self) -> list[list[Array]]:
-        """The arrays as they are now: all parameters, all gradients, and each slot of all tensors."""
-        if self._in_mapping:  # three times as fast as to ask the parameters
-            data = list(map(getitem, self._containers, self._keys))
-        else:
-            data = [parameter.data for parameter in self._parameters]
-        gathered = [data, [parameter.grad for parameter in self._parameters]]
-        for read, states in self._slots:
-            gathered.append(list(map(read, states)))
-        return gathered

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from operator import getitem, itemgetter
 from typing import Any, Protocol, TypeAlias
 
 import attrs
 
+from optreg.arrays import Array
 from optreg.backends.work import Tensor, Work
 from optreg.masters import MASTER
 from optreg.rule import slots_of
+from optreg.targets import Parameter
 
 Holding: TypeAlias = Callable[[int], AbstractContextManager[None]]
 """A context in which the optimizer has the hyperparameters of the group of that number."""
@@ -41,6 +44,29 @@ def _slots(tensor: Tensor, number: int, work: Work) -> list[tuple[dict[str, Any]
         if state.get(name) is not None
     ]
     return slots if tensor.master_in is None else [*slots, (tensor.master_in, MASTER)]
+
+
+class Sources:
+    """Where the arrays of a job are kept, to be read at each step."""
+
+    def __init__(self, members: Sequence[Member], width: int) -> None:
+        self._parameters = [member.parameter for member in members]
+        self._in_mapping = all(type(each) is Parameter for each in self._parameters)
+        if self._in_mapping:
+            self._containers, self._keys = zip(*[each.place for each in self._parameters], strict=True)
+        slots = [[member.slots[position] for member in members] for position in range(width - 2)]
+        self._slots = [(itemgetter(each[0][1]), [state for state, _ in each]) for each in slots]
+
+    def gather(self) -> list[list[Array]]:
+        """The arrays as they are now: all parameters, all gradients, and each slot of all tensors."""
+        if self._in_mapping:  # three times as fast as to ask the parameters
+            data = list(map(getitem, self._containers, self._keys))
+        else:
+            data = [parameter.data for parameter in self._parameters]
+        gathered = [data, [parameter.grad for parameter in self._parameters]]
+        for read, states in self._slots:
+            gathered.append(list(map(read, states)))
+        return gathered
 
 
 class Job(Protocol):

@@ -63,7 +63,7 @@ class GradientClipping(Hook):
             else:
                 self._observe_on_device(gradients, device)
 
-    def _observe_on_device(self, gradients: Sequence[Array], device: Any) -> None:
+    def _observe_on_device(self, gradients: Sequence[Array], device: int) -> None:
         self._survey = survey_on(device, SQUARES, self._survey)
         self.rate = self._survey.run(gradients, limit=self.threshold)[1]
         self._scales = True

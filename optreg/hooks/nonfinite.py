@@ -52,7 +52,7 @@ class SkipNonfinite(Hook):
                     self._skipped += 1
                     raise SkipStep
 
-    def _decide_on(self, device: Any, gradients: list[Any], decision: Any) -> None:
+    def _decide_on(self, device: int, gradients: list[Any], decision: Any) -> None:
         survey = survey_on(device, FINITE, self._survey)
         if survey is not self._survey:
             self._skipped, self._survey = self.skipped, survey

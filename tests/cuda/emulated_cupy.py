@@ -86,8 +86,8 @@ extern "C" bool go(unsigned blocks, unsigned threads, void **arguments) {
 class Memory:
     """Where an array lies."""
 
-    def __init__(self, ptr: int) -> None:
-        self.ptr = ptr
+    def __init__(self, ptr: int, device: int) -> None:
+        self.ptr, self.device_id = ptr, device
 
 
 class NDArray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -99,7 +99,7 @@ class NDArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def data(self) -> Memory:
-        return Memory(self.host.ctypes.data)
+        return Memory(self.host.ctypes.data, self.device.id)
 
     @property
     def real(self) -> NDArray:

@@ -16,7 +16,7 @@ from optreg.backends import current_backend
 from optreg.backends.cuda_source import CHUNK, WORDS
 from optreg.backends.cupy import CupyBackend
 from optreg.backends.device_tables import by_value, chunk_table, launches
-from optreg.errors import UntraceableRuleError
+from optreg.errors import GradientError, UntraceableRuleError
 from optreg.hyperparameters import positive
 from optreg.optimizer import GradientMethod
 
@@ -340,3 +340,47 @@ def test_a_step_on_the_host_and_on_a_device_is_planned_once(emulation, monkeypat
     assert set(planned) == {planned[0]} != {None}
     np.testing.assert_allclose(optimizer.target["/a"].data, 1 - 4 * 0.001, rtol=1e-6)
     np.testing.assert_allclose(optimizer.target["/b"].data.get(), 1 - 4 * 0.5, rtol=1e-6)
+
+
+def test_a_gradient_on_another_device_is_an_error_that_says_so(emulation):
+    optimizer = optreg.create("adam").setup({"w": (w := on_device(np.ones(3)))})
+    for _ in range(2):
+        optimizer.target["/w"].grad = on_device(np.ones(3), 1)
+        with pytest.raises(
+            GradientError, match="gradient of /w is on device 1, but the parameter is on device 0; move"
+        ):
+            optimizer.update()
+        optimizer.target["/w"].grad = np.ones(3)
+        with pytest.raises(GradientError, match="move one to the other's device"):
+            optimizer.update()
+        optimizer.target["/w"].grad = on_device(np.ones(3))
+        optimizer.update()
+    assert optimizer.t == 2
+    np.testing.assert_allclose(w.get(), 1 - 2 * 0.001)
+
+
+def test_a_gradient_of_another_dtype_is_converted_as_numpy_does(emulation):
+    here, there = np.ones(9, np.float32), on_device(np.ones(9, np.float32))
+    rng = np.random.default_rng(0)
+    one, other = optreg.create("adamw").setup({"w": here}), optreg.create("adamw").setup({"w": there})
+    for dtype in ("float32", "float64", "float32", "float16"):
+        given = rng.normal(size=9).astype(dtype)
+        one.target["/w"].grad, other.target["/w"].grad = given.copy(), on_device(given)
+        with optreg.use_backend("numpy"):
+            one.update()
+        other.update()
+        assert here.tobytes() == there.get().tobytes()
+    assert [name for _, name, _ in emulation.launches].count("step") == 4
+
+
+@pytest.mark.parametrize("wrong", ["shape", "layout"])
+def test_arrays_that_are_others_between_steps_are_noticed(emulation, wrong):
+    optimizer = optreg.create("sgd", lr=1.0).setup({"w": (w := on_device(np.zeros((2, 3))))})
+    optimizer.apply_gradients({"w": on_device(np.full((2, 3), -1.0))})
+    optimizer.apply_gradients({"w": on_device(np.full((2, 3), -1.0))})
+    if wrong == "shape":
+        with pytest.raises(GradientError, match="has the shape"):
+            optimizer.apply_gradients({"w": on_device(np.ones((3, 2)))})
+    else:
+        optimizer.apply_gradients({"w": on_device(np.asfortranarray(np.arange(6.0).reshape(2, 3)))})
+        np.testing.assert_array_equal(w.get(), 2 - np.arange(6.0).reshape(2, 3))

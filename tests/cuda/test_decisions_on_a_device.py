@@ -13,7 +13,7 @@ from optreg.backends.cuda_source import CHUNK, OPTIONS
 from optreg.backends.device_survey import FINITE, NAME, SQUARES, Survey
 from optreg.norms import global_norm
 
-from .emulated_cupy import Device, NDArray, on_device
+from .emulated_cupy import NDArray, on_device
 from .nvrtc import cubin, library, resources
 
 
@@ -68,7 +68,7 @@ def test_the_norm_of_all_gradients_is_that_of_numpy(emulation, dtype):
 
 def test_gradients_of_several_dtypes_are_read_by_one_launch(emulation):
     arrays = [on_device(np.full(5, 2, dtype)) for dtype in ("float16", "float32", "float64")]
-    survey = Survey(SQUARES, Device(0))
+    survey = Survey(SQUARES, 0)
     assert float(survey.run(arrays)[0]) == 60.0
     survey.run(arrays)
     assert [name for _, name, _ in emulation.launches] == ["send", "survey", "survey"]

@@ -161,8 +161,32 @@ def test_a_schedule_of_the_threshold_cannot_be_captured(emulation):
         optimizer.update()
 
 
-def test_arrays_on_the_host_cannot_be_captured(emulation):
-    optimizer = optreg.create("sgd").setup({"w": on_device(np.ones(3)), "v": np.ones(3)})
+@pytest.mark.parametrize("other", [None, 1], ids=["host", "another device"])
+def test_arrays_that_are_elsewhere_cannot_be_captured(emulation, monkeypatch, other):
+    monkeypatch.setenv("OPTREG_COMPILE", "now")
+    make = (lambda: np.ones(3)) if other is None else (lambda: on_device(np.ones(3), other))
+    optimizer = optreg.create("sgd").setup({"w": on_device(np.ones(3)), "v": make()})
+    optimizer.target["/w"].grad, optimizer.target["/v"].grad = on_device(np.ones(3)), make()
     optimizer.update()
     with emulation.capture(), pytest.raises(OptregError, match="on several devices or on the host"):
+        optimizer.update()
+    assert optimizer.t == 1
+
+
+class Halving(optreg.Hook):
+    """Calculates with a number on the device."""
+
+    stays_on_device = True
+
+    def observe(self, opt):
+        self.number = on_device(np.array(0.25))
+
+    def rule(self, param, grad):
+        grad *= 2 * self.number
+
+
+def test_numbers_on_the_device_cannot_be_calculated_with_in_a_graph(emulation):
+    optimizer, _ = two(lambda: optreg.create("sgd", hooks=[Halving()]))
+    optimizer.update()
+    with emulation.capture(), pytest.raises(OptregError, match=r"\(2 \* owners\[0\]\.number\) is calculated from"):
         optimizer.update()
