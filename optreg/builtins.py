@@ -278,9 +278,7 @@ def optreg_commands() -> list[CommandSpec]:
         CommandSpec("bench", "optreg.cli.bench:bench", "Measure backends and other packages on this machine."),
         CommandSpec("kernel", "optreg.cli.kernel:kernel", "Print the kernel that is compiled for an optimizer."),
         CommandSpec("check", "optreg.cli.check:check", "Run the conformance checks of a name, or of a whole package."),
-        CommandSpec(
-            "new", "optreg.cli.new:new", "Write a package of one's own, with an optimizer, a hook and their tests."
-        ),
+        CommandSpec("new", "optreg.cli.new:new", "Write a package with an optimizer, a hook and tests."),
         CommandSpec("plugins", "optreg.cli.plugins:plugins", "Show the packages that offer names."),
         CommandSpec("why", "optreg.cli.why:why", "Explain what a name means, and why."),
         CommandSpec("doctor", "optreg.cli.doctor:doctor", "Look for what is broken; exit status 1 if something is."),

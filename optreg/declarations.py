@@ -15,7 +15,7 @@ _NAME_WITH_HYPHENS = re.compile(r"[a-z][a-z0-9_-]*")
 _MODULE = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _ATTRIBUTE = r"(?:[^\W\d]\w*|<locals>|<lambda>)"  # so that what register() is given can be told, too
 _TARGET = re.compile(rf"{_MODULE}:{_ATTRIBUTE}(?:\.{_ATTRIBUTE})*")
-_TYPE = re.compile(rf"{_MODULE}")
+_TYPE = re.compile(rf"(?!(?:builtins|collections(?:\.abc)?|typing)\.){_MODULE}")
 _REQUIREMENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 SNAKE_CASE = "a lower-case letter, then lower-case letters, digits and _"
@@ -89,7 +89,8 @@ def _aliases_field() -> Any:
 
 
 def _types_field() -> Any:
-    check = _each_matching(_TYPE, 'the full name of a class, "module.Class"')
+    # Of an adapter for dict, or for object, installing a package would change what setup() does with what it knows.
+    check = _each_matching(_TYPE, 'the full name of a class, "module.Class", and not of one of Python\'s own')
     return attrs.field(converter=_as_tuple, validator=check)
 
 

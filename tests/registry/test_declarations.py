@@ -66,6 +66,14 @@ def test_the_types_of_a_target_are_full_names():
         TargetSpec("model", "acme:adapt", types=("torch nn",))
 
 
+@pytest.mark.parametrize(
+    "name", ["builtins.object", "builtins.dict", "collections.OrderedDict", "collections.abc.Mapping"]
+)
+def test_no_package_can_take_the_types_that_setup_knows_itself(name):
+    with pytest.raises(PluginError, match="not of one of Python's own"):
+        TargetSpec("everything", "acme:adapt", types=(name,))
+
+
 def test_a_hook_set_keeps_the_order_and_the_arguments_of_its_hooks():
     spec = HookSetSpec("stable", ["skip_nonfinite", ("acme/clip", {"threshold": 1.0})], extends=["base"])
     assert spec.hooks == (("skip_nonfinite", {}), ("acme/clip", {"threshold": 1.0}))
