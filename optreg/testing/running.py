@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -30,7 +31,13 @@ Expected = Mapping[str, str]
 """Reasons why checks fail, by the checks' names."""
 
 
-@attrs.define(eq=False)
+RESOLVES = "check_target_resolves"
+_FIRST = ("check_declaration_is_cheap", RESOLVES)
+
+_Found = tuple[Outcome, str, BaseException | None]
+
+
+@attrs.define(eq=False, slots=False)
 class Run:
     """The checks of one subject, and which of them are expected to fail.
 
@@ -58,27 +65,33 @@ class Run:
                 raise ValueError(f"expected_failures of {self.subject.name}: give the reason why {name} fails, as text")
 
     def of(self, check: Check) -> CheckResult:
-        """Run one check."""
-        outcome: Outcome
+        """Run one check; of what cannot be used at all, only the one that says why."""
         begin = time.perf_counter()
-        error: BaseException | None = None
+        if check.name not in _FIRST and self._is_unusable:
+            found: _Found = ("skipped", f"{self.subject.name} cannot be used; see {RESOLVES}", None)
+        else:
+            found = self._found(check)
+        return self._as_expected(check, *found, time.perf_counter() - begin)
+
+    @cached_property
+    def _is_unusable(self) -> bool:
+        return any(self._found(check)[0] == "failed" for check in self.checks if check.name == RESOLVES)
+
+    def _found(self, check: Check) -> _Found:
         try:
             # The author's test run may turn warnings into errors, or NumPy's, and the command does neither.
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
-                text = check.function(self.subject) or ""
-            outcome = "passed"
+                return "passed", check.function(self.subject) or "", None
         except CheckSkipped as reason:
-            outcome, text = "skipped", str(reason)
-        except CheckFailedError as found:
-            outcome, text, error = "failed", str(found), found
-        except Exception as found:  # of the author's code, or of optreg's in its hands
-            outcome, error = "failed", found
-            text = f"{type(found).__name__}: {found}"
-        return self._as_expected(check, outcome, text, time.perf_counter() - begin, error)
+            return "skipped", str(reason), None
+        except CheckFailedError as error:
+            return "failed", str(error), error
+        except (Exception, SystemExit) as error:  # of the author's code, or of optreg's in its hands
+            return "failed", f"{type(error).__name__}: {error}", error
 
     def _as_expected(
-        self, check: Check, outcome: Outcome, text: str, seconds: float, error: BaseException | None
+        self, check: Check, outcome: Outcome, text: str, error: BaseException | None, seconds: float
     ) -> CheckResult:
         reason = self.expected.get(check.name)
         if reason is not None and outcome == "passed":

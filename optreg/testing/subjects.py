@@ -44,6 +44,9 @@ class Subject:
         except optreg.errors.OptregError as error:
             fail(str(error))
 
+    def try_out(self) -> None:
+        """Make one, where that is possible without more; fails where it should be."""
+
 
 @attrs.define(eq=False, slots=False)
 class Made(Subject):
@@ -83,6 +86,9 @@ class OptimizerSubject(Made):
         """A new one, with the author's hyperparameters and some others."""
         return self._make(optreg.create, f"optimizer_suite({self.name!r}, hyperparameters={{...}})", changes)
 
+    def try_out(self) -> None:
+        self.create()
+
     def on(self, problem: Problem, **changes: Any) -> Any:
         """A new one, set up."""
         return self.create(**changes).setup(problem.arrays)
@@ -118,6 +124,9 @@ class HookSubject(Made):
     def make(self, **changes: Any) -> Any:
         """A new one, with the author's arguments and some others."""
         return self._make(optreg.create_hook, f"hook_suite({self.name!r}, arguments={{...}})", changes)
+
+    def try_out(self) -> None:
+        self.make()
 
     def on(self, problem: Problem, optimizer: str = "momentum_sgd", **changes: Any) -> Any:
         """An optimizer that has the hook, set up."""

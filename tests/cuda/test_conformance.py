@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import optreg
 from optreg.testing.catalog import checks
 from optreg.testing.running import Run
 from optreg.testing.subjects import BackendSubject, HookSubject, OptimizerSubject
@@ -30,3 +31,23 @@ def test_optimizers_and_hooks_are_compared_on_the_device_as_well(emulation, subj
     assert result.outcome == "passed", result.text
     assert "cupy" in result.text.partition(" as numpy")[0]
     assert emulation.launches
+
+
+class Twins(optreg.GradientMethod):
+    """The formula stands twice, as in Chainer 1, and not alike."""
+
+    lr = 0.1
+
+    def update_one_cpu(self, param, state):
+        param.data -= self.lr * param.grad
+
+    def update_one_gpu(self, param, state):
+        param.data -= self.lr * param.grad * 1.001
+
+
+def test_what_is_another_formula_on_a_device_is_found(emulation):
+    optreg.register("my/twins", Twins)
+    run = Run(OptimizerSubject("my/twins"), {}, "1")
+    (result,) = [run.of(check) for check in run.checks if check.name == "check_backends"]
+    assert result.outcome == "failed"
+    assert "my/twins gives other numbers with the backend cupy than with NumPy" in result.text

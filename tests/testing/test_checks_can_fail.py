@@ -142,9 +142,22 @@ def test_a_command_that_does_not_explain_itself_fails_the_check_of_that():
 
 def test_a_declaration_that_leads_nowhere_fails_the_check_of_that():
     optreg.register(optreg.OptimizerSpec("x", "not_there:Sophia", "Missing."), namespace="my")
-    assert "No module named 'not_there'" in failures(OptimizerSubject("my/x"))["check_target_resolves"]
     optreg.register(optreg.OptimizerSpec("y", "collections:OrderedDict", "No optimizer."), namespace="my")
-    assert "a class that derives from optreg.Optimizer" in failures(OptimizerSubject("my/y"))["check_target_resolves"]
+    for name, told in {"x": "No module named 'not_there'", "y": "a class that derives from optreg.Optimizer"}.items():
+        found = failures(OptimizerSubject(f"my/{name}"))
+        assert found.keys() == {"check_target_resolves"}
+        assert told in found["check_target_resolves"]
+
+
+def test_an_exit_in_the_middle_of_a_check_is_a_failure_like_any_other():
+    class Exits(optreg.GradientMethod):
+        """Gives up."""
+
+        def update_one(self, param, state):
+            raise SystemExit("goodbye")
+
+    optreg.register("my/x", Exits)
+    assert failures(OptimizerSubject("my/x"))["check_deterministic"] == "SystemExit: goodbye"
 
 
 def test_a_summary_that_is_missing_or_long_fails_the_check_of_the_description():

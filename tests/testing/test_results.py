@@ -104,11 +104,14 @@ def test_hyperparameters_that_must_be_given_are_given_or_guessed():
             self.lr, self.factor, self.mode = lr, 1.0, mode
 
     optreg.register("my/stricter", Stricter)
-    told = result_of(check_optimizer("my/stricter"), "check_deterministic").text
+    results = check_optimizer("my/stricter")
+    told = result_of(results, "check_target_resolves").text
     assert told == (
         "my/stricter cannot be made: mode is 0.1; say with which values, as in "
         "optimizer_suite('my/stricter', hyperparameters={...})"
     )
+    assert result_of(results, "check_threads").text == "my/stricter cannot be used; see check_target_resolves"
+    assert [each.check for each in results if each.outcome == "failed"] == ["check_target_resolves"]
     results = check_optimizer("my/stricter", hyperparameters={"lr": 0.1, "mode": "fast"})
     assert [each.check for each in results if each.outcome == "failed"] == ["check_hyperparameters_are_checked"]
 

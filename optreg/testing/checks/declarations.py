@@ -50,7 +50,7 @@ def _imported_by_declaring(namespace: str, is_builtin: bool, path: tuple[str, ..
 
 @check("optimizer", "hook", "backend", "target", "task", "command", level="1")
 def check_target_resolves(subject: Subject) -> None:
-    """The declaration leads to something of its kind."""
+    """The declaration leads to something of its kind, which can be made."""
     found = subject.implementation()
     target = subject.declared.spec.target
     wanted = _WANTED[subject.kind]
@@ -61,6 +61,7 @@ def check_target_resolves(subject: Subject) -> None:
     a_class = isinstance(found, type) or subject.kind in ("hook", "target", "command")
     if not (fits and a_class) or (subject.kind == "optimizer" and not issubclass(found, Optimizer)):
         fail(f"{subject.name} is declared as {target!r}, which is {found!r}, so it cannot be used; name {wanted}")
+    subject.try_out()
 
 
 _WANTED = {
