@@ -49,7 +49,8 @@ def _config(thing: Any, what: str, described: str, reserved: tuple[str, ...]) ->
 
 def registered_name(thing: Any) -> str | None:
     """The name by which the registry makes an optimizer or hook like this one; None if it knows none."""
-    return registry.name_of(thing) or registry.name_of(type(thing))
+    # The class first: no package has declared an instance, so all of them would be asked for it in vain.
+    return registry.name_of(type(thing)) or registry.name_of(thing)
 
 
 def _plain_values(owner: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from optreg.errors import did_you_mean
 from optreg.hook import is_rule_hook, observes, prepare_hook_states
 from optreg.hyperparameters import Hyperparameter, signature
 from optreg.lookup import discovery, find, implementation, is_installed, is_known, offers
-from optreg.offers import BUILTIN, Offer
+from optreg.offers import BUILTIN, Offer, Plugin
 from optreg.optimizer import GradientMethod
 from optreg.passes import rule_inputs
 from optreg.registry import hook_set
@@ -93,23 +93,28 @@ def did_you_mean_anything(name: str) -> str:
 
 
 def declared_in(namespace: str) -> list[Declared]:
-    """Everything that a namespace offers, kind by kind."""
-    return [
-        Declared(offer)
-        for kind in KINDS
-        for offer in offers(kind, f"{namespace}/*")
-        if offer.plugin.namespace == namespace
-    ]
+    """Everything that a namespace offers, kind by kind; no package of another namespace is imported for it."""
+    plugins = _plugins_of(namespace)
+    return [Declared(offer) for kind in KINDS for plugin in plugins for offer in plugin.offered(kind)]
 
 
 def problems_of(namespace: str) -> list[str]:
     """What is wrong with the packages that claim a namespace; empty where there is none."""
-    return [problem for each in discovery().every() if each.namespace == namespace for problem in each.problems]
+    return [f"{plugin.origin} {problem}" for plugin in _plugins_of(namespace) for problem in plugin.problems]
 
 
-def backend_names() -> list[str]:
-    """The names of all backends."""
-    return [offer.shown_name for offer in offers("backend")]
+def _plugins_of(namespace: str) -> list[Plugin]:
+    found = [*discovery().known(), *discovery().installed()]
+    plugins = [plugin for plugin in found if plugin.namespace == namespace]
+    for plugin in plugins:
+        discovery().load(plugin)
+    return plugins
+
+
+def backend_names(namespace: str) -> list[str]:
+    """The names of the built-in backends, and of those in a namespace."""
+    found = [*declared_in(BUILTIN), *(declared_in(namespace) if namespace != BUILTIN else ())]
+    return [each.name for each in found if each.kind == "backend"]
 
 
 def missing_for(backend: str) -> list[str]:

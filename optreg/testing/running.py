@@ -201,10 +201,8 @@ def runs_of(
     level: str = LATEST,
 ) -> list[Run]:
     """The runs of :func:`check_namespace`, none of which has begun."""
+    _refuse_broken(namespace)
     found = internals.declared_in(namespace)
-    problems = internals.problems_of(namespace)
-    if problems:
-        raise optreg.errors.PluginError(f"the package of the namespace {namespace!r} {'; it '.join(problems)}")
     if not found:
         raise optreg.errors.UnknownNameError(
             f"nothing is offered in the namespace {namespace!r}, so there is nothing to check; "
@@ -217,12 +215,21 @@ def runs_of(
     return [_run_of(each, arguments or {}, examples or {}, expected_failures or {}, level) for each in found]
 
 
+def _refuse_broken(namespace: str) -> None:
+    problems = internals.problems_of(namespace)
+    if problems:
+        raise optreg.errors.PluginError(
+            f"the namespace {namespace!r} cannot be checked: {'; '.join(problems)}; see `optreg doctor`"
+        )
+
+
 def runs_of_name(name: str, arguments: Mapping[str, Any], level: str = LATEST) -> list[Run]:
     """The runs of everything that has a name, usually one thing; of a namespace where nothing has that name."""
     kinds = internals.kinds_of(name)
     if kinds:
         return [_run_of(internals.declared(kind, name), {name: arguments}, {}, {}, level) for kind in kinds]
-    if not (internals.declared_in(name) or internals.problems_of(name)):
+    _refuse_broken(name.partition("/")[0])
+    if not internals.declared_in(name):
         raise optreg.errors.UnknownNameError(
             f"nothing is called {name!r}, neither a name nor a namespace.{internals.did_you_mean_anything(name)}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -92,6 +93,22 @@ def test_names_given_for_a_namespace_must_be_its_own(acme):
     acme()
     with pytest.raises(ValueError, match="the namespace 'acme' offers no 'heavy_ball'"):
         check_namespace("acme", arguments={"heavy_ball": {"lr": 0.1}})
+
+
+def test_what_else_is_installed_is_neither_imported_nor_compared_with(acme, site):
+    acme()
+    backend = "import optreg\n@optreg.hookimpl\ndef optreg_backends():\n    raise SystemExit"
+    site.install("other", "1.0", {"other": "other_backend"}, {"other_backend": backend})
+    assert failures(check_namespace("acme")) == {}
+    assert "other_backend" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["ill", "ill/sophia"])
+def test_a_broken_package_is_named_with_its_cause(site, name):
+    site.install("ill-optim", "4.2", {"ill": "ill_optim"}, {"ill_optim": "import not_there"})
+    result = site.optreg("check", name)
+    assert result.returncode == 1
+    assert "the namespace 'ill' cannot be checked: ill-optim 4.2 cannot be loaded: ModuleNotFound" in result.stderr
 
 
 def run_pytest(site, tmp_path, source, *arguments, settings=""):

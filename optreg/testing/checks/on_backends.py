@@ -44,7 +44,7 @@ def check_hook_backends(subject: HookSubject) -> str:
 
 def _compare(subject: OptimizerSubject | HookSubject, what: str, inexact: str, on_device: str = "") -> str:
     compared, unusable = [], []
-    for backend, xp, why_not in usable_backends():
+    for backend, xp, why_not in usable_backends(subject):
         if xp is None:
             unusable.append(f"{backend}: {why_not}")
             continue
