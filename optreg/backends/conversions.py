@@ -9,15 +9,20 @@ import platform
 from typing import Any
 
 
-def conversions() -> dict[str, Any]:
+def functions() -> dict[str, Any]:
     """``float32_of_float16(word)`` and ``float16_of_float32(number)``, where words are uint16."""
     from numba import types
 
-    widen, narrow = (_widen, _narrow) if _processor_converts() else (_widen_by_integers, _narrow_by_integers)
+    narrow = _narrow if _processor_converts() else _narrow_by_integers
     return {
-        "float32_of_float16": _function(types.uint16, types.float32, widen),
+        "float32_of_float16": _function(types.uint16, types.float32, widening()),
         "float16_of_float32": _function(types.float32, types.uint16, narrow),
     }
+
+
+def widening() -> Any:
+    """The function ``widen(builder, words)`` that builds the float32 numbers of a word, or of a vector of words."""
+    return _widen if _processor_converts() else _widen_by_integers
 
 
 def _processor_converts() -> bool:
@@ -44,10 +49,17 @@ def _function(argument: Any, result: Any, build: Any) -> Any:
     return convert
 
 
+def _alike(value: Any, element: Any) -> Any:
+    """The type of as many elements as a value has."""
+    from llvmlite import ir
+
+    return ir.VectorType(element, value.type.count) if isinstance(value.type, ir.VectorType) else element
+
+
 def _widen(builder: Any, word: Any) -> Any:
     from llvmlite import ir
 
-    return builder.fpext(builder.bitcast(word, ir.HalfType()), ir.FloatType())
+    return builder.fpext(builder.bitcast(word, _alike(word, ir.HalfType())), _alike(word, ir.FloatType()))
 
 
 def _narrow(builder: Any, number: Any) -> Any:
@@ -60,13 +72,18 @@ def _widen_by_integers(builder: Any, word: Any) -> Any:
     """The bits, moved to their places, are a float32 whose exponent is 112 too small; in infinity it is all ones."""
     from llvmlite import ir
 
-    integer, single = ir.IntType(32), ir.FloatType()
+    integer, single = _alike(word, ir.IntType(32)), _alike(word, ir.FloatType())
+
+    def constant(number: int) -> Any:
+        return integer([number] * word.type.count if isinstance(word.type, ir.VectorType) else number)
+
     bits = builder.zext(word, integer)
-    sign = builder.shl(builder.and_(bits, integer(0x8000)), integer(16))
-    size = builder.shl(builder.and_(bits, integer(0x7FFF)), integer(13))
-    scaled = builder.bitcast(builder.fmul(builder.bitcast(size, single), single(2.0**112)), integer)
-    is_finite = builder.icmp_unsigned("<", size, integer(0x7C00 << 13))
-    found = builder.select(is_finite, scaled, builder.or_(size, integer(0x7F800000)))
+    sign = builder.shl(builder.and_(bits, constant(0x8000)), constant(16))
+    size = builder.shl(builder.and_(bits, constant(0x7FFF)), constant(13))
+    to_its_place = builder.bitcast(constant((127 + 112) << 23), single)
+    scaled = builder.bitcast(builder.fmul(builder.bitcast(size, single), to_its_place), integer)
+    is_finite = builder.icmp_unsigned("<", size, constant(0x7C00 << 13))
+    found = builder.select(is_finite, scaled, builder.or_(size, constant(0x7F800000)))
     return builder.bitcast(builder.or_(found, sign), single)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from optreg.backends.conversions import conversions
+from optreg.backends import conversions
 
 IDLE = 10.0
 """Seconds without a request after which the compiler ends, so that it does not take memory for nothing."""
@@ -35,7 +35,7 @@ def compile_kernel(source: str) -> tuple[str, bytes]:
     # Without this, LLVM gives up vectorizing loops over more than a few arrays that might overlap.
     llvmlite.binding.set_option("", "--runtime-memory-check-threshold=4096")
     llvmlite.binding.set_option("", "--memory-check-merge-threshold=4096")
-    namespace: dict[str, Any] = {"np": np, **_pointers(), **conversions(), **_lanes()}
+    namespace: dict[str, Any] = {"np": np, **_pointers(), **conversions.functions(), **_lanes()}
     exec(source, namespace)  # (text that optreg wrote, in a directory that only its user can write)
     name = source.removeprefix("def ").partition("(")[0]
     function = namespace[name]
@@ -90,7 +90,7 @@ def _lanes() -> dict[str, Any]:
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-    def squares_of(llvm: Any) -> Any:
+    def squares_of(llvm: Any, widen: Any = None) -> Any:
         @intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator] # its types are not looked at
         def add(typingctx: Any, address: Any, rows: Any, lanes: Any, sums: Any) -> Any:  # noqa: ARG001 (as Numba calls it)
             def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
@@ -102,6 +102,7 @@ def _lanes() -> dict[str, Any]:
                 builder.store(builder.load(target, align=8), total)
                 with cgutils.for_range(builder, arguments[1]) as loop:
                     row = builder.load(builder.gep(begin, [loop.index]), align=llvm.get_abi_size(context.target_data))
+                    row = row if widen is None else widen(builder, row)
                     values = builder.fpext(row, wide) if llvm != ir.DoubleType() else row
                     builder.store(builder.fadd(builder.load(total), builder.fmul(values, values)), total)
                 builder.store(builder.load(total), target, align=8)
@@ -114,6 +115,7 @@ def _lanes() -> dict[str, Any]:
     return {
         "add_squares_of_float32": squares_of(ir.FloatType()),
         "add_squares_of_float64": squares_of(ir.DoubleType()),
+        "add_squares_of_float16": squares_of(ir.IntType(16), conversions.widening()),
     }
 
 

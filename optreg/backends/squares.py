@@ -12,6 +12,7 @@ import numpy as np
 from optreg.backends.array_check import ALIGNED, CONTIGUOUS, dtype_word
 from optreg.backends.chunks import CHUNK, chunks_of
 from optreg.backends.kernel_cache import Compilation
+from optreg.backends.kernel_source import loaded, pointer
 from optreg.backends.native import Kernel
 
 LANES = 16
@@ -29,9 +30,10 @@ def squares(frame_, first, last):
         sums = float64_at(frame[2] + {lanes} * 8 * chunk)
         rows = count // {lanes}
         add_squares_of_{dtype}(address, rows, {lanes}, frame[2] + {lanes} * 8 * chunk)
-        rest = {dtype}_at(address + rows * {lanes} * {itemsize})
+        rest = {pointer}(address + rows * {lanes} * {itemsize})
         for lane in range(count - rows * {lanes}):
-            sums[lane] += np.float64(rest[lane]) * np.float64(rest[lane])
+            number = np.float64({element})
+            sums[lane] += number * number
         halves = {lanes} // 2
         while halves:
             for lane in range(halves):
@@ -44,7 +46,9 @@ def squares(frame_, first, last):
 @cache
 def compilation(dtype: np.dtype[Any]) -> Compilation:
     """The kernel for arrays of a dtype."""
-    return Compilation(_TEMPLATE.format(dtype=dtype.name, itemsize=dtype.itemsize, lanes=LANES))
+    name, element = dtype.name, loaded("rest[lane]", dtype.name)
+    text = _TEMPLATE.format(dtype=name, pointer=pointer(name), element=element, itemsize=dtype.itemsize, lanes=LANES)
+    return Compilation(text)
 
 
 _SURVEY = f"""\
@@ -64,20 +68,20 @@ def survey(frame_, first, last):
                 elements = 1
                 for axis in range(int32_at(objects[array] + 24)[0]):
                     elements *= lengths[axis]
-                for kind in range(4):
+                for kind in range(5):
                     if dtype == frame[4 + kind]:
-                        kinds[array] = 1 + kind % 2
-                        sizes[array] = elements if kind < 2 else 2 * elements
+                        kinds[array] = 1 + kind % 3
+                        sizes[array] = elements if kind < 3 else 2 * elements
     return 0
 """
 
 SURVEY = Compilation(_SURVEY, brief=True)
 """The kernel that says of arrays whether a kernel can add them up, and as how many numbers."""
 
-DTYPES = np.dtype(np.float32), np.dtype(np.float64)
-"""Those that kernels are there for; complex numbers are pairs of these."""
+DTYPES = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.float16)
+"""Those that kernels are there for; complex numbers are pairs of the first two."""
 
-_WORDS = [dtype_word(np.dtype(kind)) for kind in ("f4", "f8", "c8", "c16")]
+_WORDS = [dtype_word(np.dtype(kind)) for kind in ("f4", "f8", "f2", "c8", "c16")]
 
 
 def surveyed(survey: Kernel, arrays: Sequence[Any]) -> tuple[table_of[int], table_of[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from itertools import product
@@ -85,29 +86,37 @@ def test_single_precision_is_rounded_as_numpy_rounds_it():
 
 def test_processors_without_instructions_for_it_have_the_same_bits():
     program = """if True:
-        import ctypes, numpy as np
+        import numpy as np
         from numba import njit
-        from optreg.backends import conversions
-        conversions._processor_converts = lambda: False
-        functions = conversions.conversions()
+        from optreg.backends import conversions, squares
+        from optreg.backends.kernel_compiler import compile_kernel
+        from optreg.backends.native import load
+
+        functions = conversions.functions()
         widen, narrow = functions["float32_of_float16"], functions["float16_of_float32"]
         widened = njit(lambda words: [widen(word) for word in words])
         narrowed = njit(lambda numbers: [narrow(number) for number in numbers])
 
         def same(found, expected):
-            where = np.isnan(expected)
-            return (np.isnan(found) == where).all() and (found.view("u1") == expected.view("u1"))[
-                ~np.repeat(where, expected.itemsize)].all()
+            numbers = ~np.isnan(expected)
+            assert (np.isnan(found) == np.isnan(expected)).all()
+            assert found[numbers].tobytes() == expected[numbers].tobytes()
 
         words = np.arange(65536).astype(np.uint16)
         singles = words.view(np.float16).astype(np.float32)
-        assert same(np.array(widened(words), np.float32), singles)
+        same(np.array(widened(words), np.float32), singles)
         near = singles.view(np.uint32).astype(np.int64)[:, None] + [-1, 0, 1, 0xFFF, 0x1000, 0x1001]
         numbers = (near.ravel() % 2**32).astype(np.uint32).view(np.float32)
         with np.errstate(all="ignore"):
-            assert same(np.array(narrowed(numbers), np.uint16).view(np.float16), numbers.astype(np.float16))
+            same(np.array(narrowed(numbers), np.uint16).view(np.float16), numbers.astype(np.float16))
+
+        kernel = load(*compile_kernel(squares.compilation(np.dtype(np.float16)).source))
+        finite = words.view(np.float16)[np.isfinite(singles)]
+        (found,) = squares.sums(kernel, [finite], [finite.size])
+        np.testing.assert_allclose(found, np.square(finite, dtype=np.float64).sum(), rtol=1e-13)
     """
-    subprocess.run([sys.executable, "-c", program], check=True)
+    generic = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    subprocess.run([sys.executable, "-c", program], check=True, env=generic)
 
 
 @pytest.mark.parametrize("method", [HalfSlots, lambda: optreg.create("adamw"), lambda: optreg.create("nadam")])

@@ -29,6 +29,8 @@ GRADIENTS: dict[str, list[Any]] = {
     "of float64": [_normal(1000, dtype="f8"), _normal(3, dtype="f8")],
     "of both": [_normal(100), _normal(100, dtype="f8"), _normal(7)],
     "of float16": [_normal(100, dtype="f2"), _normal(100)],
+    "of float16 beside its parts": [_normal(70_000, dtype="f2"), _normal(33, dtype="c8"), _normal(5, dtype="c16")],
+    "of the smallest float16": [np.full(40, 6e-8, "f2"), np.array([65504, -0.0], "f2")],
     "of complex64": [_normal(33, dtype="c8"), _normal(20)],
     "of complex128": [_normal(5, 7, dtype="c16")],
     "of the other byte order": [_normal(50, dtype=">f4"), _normal(50)],
@@ -64,7 +66,7 @@ def test_the_norm_has_the_same_bits_from_numpy_and_from_a_kernel(gradients):
     np.testing.assert_allclose(norms[1], expected, rtol=1e-13)
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 @pytest.mark.parametrize("size", [1, 15, 16, 17, 31, 32, 33, 255, 1000, 65_535])
 def test_every_element_counts_whatever_the_size(size, dtype):
     for place in {0, size // 2, size - 1}:
@@ -87,5 +89,5 @@ def test_the_norm_does_not_depend_on_the_number_of_threads(monkeypatch):
 
 def test_a_kernel_has_done_it():
     with optreg.use_backend("numba"):
-        global_norm([_normal(10), _normal(10, dtype="f8")])
+        global_norm([_normal(10), _normal(10, dtype="f8"), _normal(10, dtype="f2")])
     assert all(squares.compilation(dtype).kernel for dtype in squares.DTYPES)
