@@ -15,7 +15,7 @@ from optreg.config import config_of
 from optreg.copying import Copied
 from optreg.errors import NameTakenError, NotSetUpError, UnknownKeyError, did_you_mean
 from optreg.evaluation import evaluation_weights, refuse_while_evaluating
-from optreg.gradients import assign_gradients
+from optreg.gradients import assign_gradients, compute_gradients
 from optreg.hook import Hook, name_of_hook, timing_of
 from optreg.hyperparameters import holding
 from optreg.options import Options
@@ -41,6 +41,7 @@ class Optimizer(Copied):
     t: int = 0
     epoch: int = 0
 
+    _use_cleargrads: bool = False
     _hooks: dict[str, Any]
     _states: States
     _hook_states: dict[str, States]
@@ -175,6 +176,22 @@ class Optimizer(Copied):
             What ``lossfun`` returned as the loss, or None.
         """
         raise NotImplementedError(f"{type(self).__name__} must override update(), or be a GradientMethod with a rule")
+
+    def compute_gradients(self, lossfun: Callable[..., Any], *args: Any, **kwds: Any) -> Any:
+        """Have the gradients of a loss function in the parameters, for an :meth:`update` of one's own.
+
+        Args:
+            lossfun: called with ``args`` and ``kwds`` after the gradients were cleared; returns something with
+                ``backward()``, or a pair of the loss and the gradients by name.
+
+        Returns:
+            What ``lossfun`` returned as the loss.
+
+        Raises:
+            TypeError: not a function.
+            GradientError: (a ValueError) no gradients, or some that do not fit.
+        """
+        return compute_gradients(self.target, lossfun, args, kwds, cleared=self._use_cleargrads)
 
     def apply_gradients(self, gradients: Mapping[str, Any]) -> None:
         """Make a step with gradients at hand.

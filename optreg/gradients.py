@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -150,3 +150,25 @@ def changeable_gradients(parameters: Iterable[tuple[str, Any]]) -> list[Array]:
         if grad is not None:
             found[id(grad)] = grad
     return list(found.values())
+
+
+def compute_gradients(target: Any, lossfun: Callable[..., Any], args: Any, kwds: Any, *, cleared: bool) -> Any:
+    """Give the parameters the gradients of a loss function, and return the loss; ``cleared`` ones are None before."""
+    if not callable(lossfun):
+        raise TypeError(
+            f"update() takes a loss function, which it calls, but got {described(lossfun)}; where the gradients "
+            f"are there already, call update() without arguments"
+        )
+    (clear_gradients if cleared else zero_gradients)(target)
+    result = lossfun(*args, **kwds)
+    if isinstance(result, tuple) and len(result) == 2:
+        loss, gradients = result
+        assign_gradients(target, gradients)
+        return loss
+    if not callable(getattr(result, "backward", None)):
+        raise GradientError(
+            f"the loss function returned {type(result).__name__}, which has no gradients; return something with "
+            f"backward(), or a pair (loss, gradients) with the gradients by name, as the parameters are"
+        )
+    result.backward()
+    return result

@@ -10,9 +10,9 @@ import numpy as np
 
 from optreg.arrays import device_of, zeros_like
 from optreg.base import Optimizer
-from optreg.errors import GradientError, OptregError, SkipStep
+from optreg.errors import OptregError, SkipStep
 from optreg.evaluation import refuse_while_evaluating
-from optreg.gradients import assign_gradients, clear_gradients, fit_gradients, zero_gradients
+from optreg.gradients import fit_gradients
 from optreg.hook import name_of_hook, observes, timing_of
 from optreg.hyperparameters import Hyperparameter, boolean, common, holding
 from optreg.masters import widened
@@ -21,7 +21,7 @@ from optreg.passes import groups_at, prepare_pass, run, run_rule
 from optreg.plan import Plan, plan_hooks
 from optreg.repeat import Repeats
 from optreg.rule import has_rule
-from optreg.targets import check_parameter, described, named_parameters
+from optreg.targets import check_parameter, named_parameters
 
 __all__ = ["GradientMethod", "Optimizer"]
 
@@ -51,7 +51,6 @@ class GradientMethod(Optimizer):
     changes_gradients: ClassVar[bool] = False
     common_hyperparameters: ClassVar[Mapping[str, Hyperparameter]] = common(_Common)
     _master_weights: bool = False
-    _use_cleargrads: bool = False
     _plan: Plan | None = None
     _repeats: Repeats | None = None
 
@@ -91,7 +90,7 @@ class GradientMethod(Optimizer):
         """
         self._require_target()
         refuse_while_evaluating(self, "update()")
-        loss = None if lossfun is None else self._evaluate(lossfun, args, kwds)
+        loss = None if lossfun is None else self.compute_gradients(lossfun, *args, **kwds)
         repeats = self._own_repeats()
         if repeats.are_captured():
             with repeats.captured():
@@ -146,26 +145,6 @@ class GradientMethod(Optimizer):
             return
         self._update_parameters(fused, plan.fused_after)
         self._run_stages(plan.after, self.t)
-
-    def _evaluate(self, lossfun: Callable[..., Any], args: Any, kwds: Any) -> Any:
-        if not callable(lossfun):
-            raise TypeError(
-                f"update() takes a loss function, which it calls, but got {described(lossfun)}; where the gradients "
-                f"are there already, call update() without arguments"
-            )
-        (clear_gradients if self._use_cleargrads else zero_gradients)(self.target)
-        result = lossfun(*args, **kwds)
-        if isinstance(result, tuple) and len(result) == 2:
-            loss, gradients = result
-            assign_gradients(self.target, gradients)
-            return loss
-        if not callable(getattr(result, "backward", None)):
-            raise GradientError(
-                f"the loss function returned {type(result).__name__}, which has no gradients; return something with "
-                f"backward(), or a pair (loss, gradients) with the gradients by name, as the parameters are"
-            )
-        result.backward()
-        return result
 
     def _check_parameters(self) -> None:
         parameters = named_parameters(self.target)

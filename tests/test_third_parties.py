@@ -184,10 +184,7 @@ class Backtracking(Optimizer):
     """A line search: the whole of ``update()`` is its own, and evaluates the loss as often as it likes."""
 
     def update(self, lossfun=None, *args, **kwds):
-        self.target.cleargrads()
-        loss, gradients = lossfun(*args, **kwds)
-        for name, param in self.target.namedparams():
-            param.grad = gradients[name]
+        loss = self.compute_gradients(lossfun, *args, **kwds)
         self.call_hooks()
         self.prepare()
         self.t += 1

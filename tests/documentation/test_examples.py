@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -47,7 +48,8 @@ def installed(tmp_path, monkeypatch):
 def test_what_a_page_shows_is_what_happens(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    names = {"__name__": "__main__"}
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+    names = vars(sys.modules["__main__"])
     with optreg.temporary():
         for block in blocks_of(page):
             RUN[block.language](page, block, names)
