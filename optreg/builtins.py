@@ -190,7 +190,7 @@ def _optimizer(name: str, target: str, summary: str, paper: str) -> OptimizerSpe
 @hookimpl
 def optreg_hooks() -> list[HookSpec]:
     """The hooks."""
-    averages = "optreg.hooks.averages"
+    averages, units = "optreg.hooks.averages", "optreg.hooks.units"
     return [
         HookSpec("weight_decay", "optreg.hooks.decay:WeightDecay", "Add the parameter, scaled, to its gradient (L2)."),
         HookSpec("lasso", "optreg.hooks.decay:Lasso", "Add the parameter's sign, scaled, to its gradient (L1)."),
@@ -204,6 +204,18 @@ def optreg_hooks() -> list[HookSpec]:
             "gradient_hard_clipping",
             "optreg.hooks.clipping:GradientHardClipping",
             "Clip every element of every gradient to an interval.",
+        ),
+        HookSpec(
+            "adaptive_gradient_clipping",
+            f"{units}:AdaptiveGradientClipping",
+            "Scale the gradient of each unit down to a fraction of the unit's norm.",
+            "Brock et al. 2021, arXiv:2102.06171",
+        ),
+        HookSpec(
+            "gradient_centralization",
+            f"{units}:GradientCentralization",
+            "Subtract the mean of each unit's gradient.",
+            "Yong et al. 2020, arXiv:2004.01461",
         ),
         HookSpec(
             "gradient_noise",

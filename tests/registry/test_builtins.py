@@ -29,7 +29,9 @@ def test_every_required_optimizer_is_there():
 
 def test_every_required_hook_is_there_under_the_snake_case_of_its_class():
     assert {name: type_of(name) for name in optreg.hook_names("optreg/*")} == {
+        "adaptive_gradient_clipping": "AdaptiveGradientClipping",
         "exponential_moving_average": "ExponentialMovingAverage",
+        "gradient_centralization": "GradientCentralization",
         "gradient_clipping": "GradientClipping",
         "gradient_hard_clipping": "GradientHardClipping",
         "gradient_noise": "GradientNoise",

@@ -19,6 +19,8 @@ ARGUMENTS = {
     "lasso": {"rate": 0.01},
     "gradient_clipping": {"threshold": 0.5},
     "gradient_hard_clipping": {"lower_bound": -0.2, "upper_bound": 0.3},
+    "adaptive_gradient_clipping": {"threshold": 0.1},
+    "gradient_centralization": {},
     "gradient_noise": {"eta": 0.01},
     "skip_nonfinite": {},
     "exponential_moving_average": {"decay": 0.9},
