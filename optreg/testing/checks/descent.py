@@ -108,34 +108,47 @@ def _get_down(  # noqa: RET503 (fail() does not return)
     steps *= len(LADDER) // len(ladder)  # where there is nothing to choose, one run has the time of all
     for changes in ladder:
         arrays, loss = problem()
-        losses: list[float] = []
-        optimizer = subject.create(**changes).setup(arrays)
-        for step in range(steps):
-            value = loss()
-            losses.append(value[0])
-            # Methods with steps of one size end near the minimum, and go around it: each step may be the best one.
-            if losses[-1] <= to * losses[0]:
-                return f"{_shown(changes)}: after {step} steps, {losses[-1] / losses[0]:.2g} of the loss is left"
-            if not losses[-1] < DIVERGED * losses[0]:
-                break
-            first = iter([value])
-            optimizer.update(lambda first=first, loss=loss: next(first, None) or loss())
-        tried.append(f"{_shown(changes)}: {losses[-1] / losses[0]:.2g}")
+        try:
+            losses = _losses(subject.create(**changes).setup(arrays), loss, steps, to)
+        except Exception as error:
+            if changes == ladder[0]:
+                raise
+            tried.append(f"{_shown(changes)}: {type(error).__name__}")  # a value out of bounds, say
+            continue
+        left = losses[-1] / losses[0]
+        if left <= to:
+            return f"{_shown(changes)}: after {len(losses) - 1} steps, {left:.2g} of the loss is left"
+        tried.append(f"{_shown(changes)}: {left:.2g}")
     fail(
         f"{subject.name} does not get down {what} in {steps} steps; what is left of the loss, with each value that "
         f"was tried: {'; '.join(tried)}; look at the sign of the step, or give hyperparameters with which it should"
     )
 
 
+def _losses(optimizer: Any, loss: Loss, steps: int, to: float) -> list[float]:
+    """The losses of a run, until it is there, or gone.
+
+    Methods with steps of one size end near the minimum, and go around it: each step may be the best one.
+    """
+    losses: list[float] = []
+    while True:
+        value = loss()
+        losses.append(value[0])
+        if losses[-1] <= to * losses[0] or not losses[-1] < DIVERGED * losses[0] or len(losses) >= steps:
+            return losses
+        first = iter([value])  # found out already
+        optimizer.update(lambda first=first: next(first, None) or loss())
+
+
 def _ladder(subject: OptimizerSubject) -> Iterator[dict[str, Any]]:
     optimizer = subject.create()
     names = [each.name for each in internals.hyperparameters_of(type(optimizer))[0]]
-    rate = next((name for name in RATES if name in names and isinstance(getattr(optimizer, name, None), float)), None)
-    if rate is None:
+    rates = [name for name in RATES if name in names and type(getattr(optimizer, name, None)) in (int, float)]
+    if not rates:
         yield {}
         return
-    usual = getattr(optimizer, rate)
-    yield from ({rate: usual * factor} for factor in LADDER)
+    usual = getattr(optimizer, rates[0])
+    yield from ({rates[0]: usual if factor == 1 else usual * factor} for factor in LADDER)
 
 
 def _shown(changes: dict[str, Any]) -> str:
