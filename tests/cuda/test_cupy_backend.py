@@ -135,6 +135,12 @@ def test_sums_are_the_same_each_time(emulation):
     assert len(found) == 1
 
 
+def test_master_weights_are_kept_in_the_same_launch(emulation):
+    make = lambda: optreg.create("adamw", master_weights=True, hooks=[optreg.WeightDecay(0.1)])  # noqa: E731
+    assert_same_steps(make, tree("float16", np.random.default_rng(0)))
+    assert [each for _, each, _ in emulation.launches if each != "send"] == ["step"] * 3
+
+
 def test_a_step_with_hooks_and_groups_is_one_launch(emulation):
     arrays = {f"l{i}": np.random.default_rng(i).normal(size=50 + i).astype("float32") for i in range(20)}
     options = {"*1*": {"lr": 0.1}, "*7*": {"weight_decay": 0.5}}

@@ -104,16 +104,16 @@ def test_an_update_does_not_wait_for_the_device(cupy, name):
     for _, parameter in optimizer.target.namedparams():
         parameter.grad = cupy.full_like(parameter.data, 0.25)
     busy = cupy.RawKernel(BUSY, "busy")
+    cupy.cuda.Device().synchronize()  # what was made above, in another stream
     with cupy.cuda.Stream(non_blocking=True) as stream:
-        for _ in range(2):
-            optimizer.update()
-        busy((1,), (1,), (np.int64(1),))
-        stream.synchronize()
-        busy((1,), (1,), (np.int64(3_000_000_000),))
-        for _ in range(20):
-            for _, parameter in optimizer.target.namedparams():
-                parameter.grad = parameter.grad.copy()
-            optimizer.update()
+        for ticks in (1, 3_000_000_000):  # kernels are loaded and memory is taken from the device before it counts
+            busy((1,), (1,), (np.int64(ticks),))
+            for _ in range(20):
+                for _, parameter in optimizer.target.namedparams():
+                    parameter.grad = parameter.grad.copy()
+                optimizer.update()
+            if ticks == 1:
+                stream.synchronize()
         assert not stream.done, "update() has waited until the kernel before it had ended"
         stream.synchronize()
     assert all(bool(cupy.isfinite(parameter.data).all()) for _, parameter in optimizer.target.namedparams())
@@ -165,6 +165,7 @@ def test_a_graph_makes_the_same_steps(cupy, name):
     for optimizer, gradient in zip((usual, captured), given, strict=True):
         optimizer.target["/w"].grad = gradient
     rng = np.random.default_rng(0)
+    cupy.cuda.Device().synchronize()  # what was made above, in another stream
     with cupy.cuda.Stream(non_blocking=True) as stream:
         usual.update(), captured.update()
         stream.begin_capture()
@@ -182,20 +183,39 @@ def test_a_graph_makes_the_same_steps(cupy, name):
     assert captured.target["/w"].data.get().tobytes() == usual.target["/w"].data.get().tobytes()
 
 
-def test_parameters_on_several_devices(cupy):
+def test_half_precision_with_master_weights_has_numpys_bits_and_skips(cupy):
+    make = lambda: optreg.create("adamw", master_weights=True, hooks=["skip_nonfinite"])  # noqa: E731
+    here = start("float16")
+    there = {key: cupy.asarray(array) for key, array in here.items()}
+    one, other, rng = make().setup(here), make().setup(there), np.random.default_rng(1)
+    for step in range(6):
+        given = gradients(rng, here)
+        given["W"][3, 5] = np.inf if step == 3 else 1
+        with optreg.use_backend("numpy"):
+            one.apply_gradients({key: array.copy() for key, array in given.items()})
+        other.apply_gradients({key: cupy.asarray(array) for key, array in given.items()})
+    assert other._hooks["skip_nonfinite"].skipped == 1
+    for key, array in here.items():
+        assert array.tobytes() == there[key].get().tobytes(), key
+        for slot, value in one._states[f"/{key}"].items():
+            assert value.tobytes() == other._states[f"/{key}"][slot].get().tobytes(), (key, slot)
+
+
+@pytest.mark.parametrize("hooks", [[], ["skip_nonfinite", optreg.GradientClipping(0.5)]], ids=["alone", "with hooks"])
+def test_parameters_on_several_devices(cupy, hooks):
     if cupy.cuda.runtime.getDeviceCount() < 2:
         pytest.skip("needs two devices")
     arrays = {}
     for number in range(2):
         with cupy.cuda.Device(number):
             arrays[f"w{number}"] = cupy.ones(5000, np.float32)
-    optimizer = optreg.create("nadam").setup(arrays)
-    with optreg.use_backend("cupy"):
-        for _ in range(3):
-            for _, parameter in optimizer.target.namedparams():
-                with parameter.data.device:
-                    parameter.grad = cupy.full_like(parameter.data, 0.5)
-            optimizer.update()
+    optimizer = optreg.create("nadam", hooks=hooks).setup(arrays)
+    for step in range(4):
+        for _, parameter in optimizer.target.namedparams():
+            with parameter.data.device:
+                parameter.grad = cupy.full_like(parameter.data, np.inf if hooks and step == 2 else 0.5)
+        optimizer.update()
+    assert np.isfinite(arrays["w0"].get()).all()
     assert arrays["w0"].get().tobytes() == arrays["w1"].get().tobytes()
 
 
