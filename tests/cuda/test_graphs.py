@@ -15,9 +15,11 @@ def two(make):
     """The same optimizer twice, with its parameter and gradient on the device."""
     found = []
     for _ in range(2):
-        optimizer = make().setup({"w": on_device(np.ones(7)), "v": on_device(np.ones((2, 3)))})
+        optimizer = make()
+        dtype = "float16" if optimizer.master_weights else "float64"
+        optimizer.setup({"w": on_device(np.ones(7, dtype)), "v": on_device(np.ones((2, 3), dtype))})
         for _, parameter in optimizer.target.namedparams():
-            parameter.grad = on_device(np.zeros(parameter.data.shape))
+            parameter.grad = on_device(np.zeros(parameter.data.shape, dtype))
         found.append(optimizer)
     return found
 
@@ -42,6 +44,9 @@ MAKES = {
     "adamw": lambda: optreg.create("adamw", lr=0.1),
     "a schedule": lambda: optreg.create("sgd", lr=halved),
     "groups": lambda: optreg.create("nadam", options={"/v": {"lr": halved}}),
+    "master weights": lambda: optreg.create(
+        "adamw", lr=1e-4, master_weights=True, hooks=["skip_nonfinite", optreg.GradientClipping(0.5)]
+    ),
     "sums": lambda: optreg.create("lamb", lr=0.1, hooks=["skip_nonfinite"]),
     "hooks": lambda: optreg.create(
         "adam", hooks=["skip_nonfinite", optreg.GradientClipping(0.5), optreg.WeightDecay(0.1), "skip_nonfinite"][:3]
