@@ -9,7 +9,7 @@ import numpy as np
 
 import optreg
 from optreg.rule import slots_of
-from optreg.tracing.chain import Link, chain, stored_as
+from optreg.tracing.chain import Link, chain, stored_as, with_master
 from optreg.tracing.nodes import Input, Rule
 from optreg.tracing.trace import trace
 
@@ -48,7 +48,10 @@ def joined(owners: list[Any], param: Any, states: list[dict[str, Any]]) -> Rule:
             *(None if slot is None else Input(name, slot.dtype, slot.ndim < param.ndim) for name, slot in slots),
         )
         links.append(Link(trace(owner, inputs), not getattr(owner, "changes_gradients", False)))
-    return stored_as(chain(links), {"param": stored, "grad": stored})
+    rule = chain(links)
+    if any("master" in state for state in states):
+        rule = with_master(rule, stored)
+    return stored_as(rule, {"param": stored, "grad": stored})
 
 
 CASES = [(name, values) for name in optreg.names() for values in ({}, *HYPERPARAMETERS.get(name, []))]
@@ -58,11 +61,11 @@ WITH_SUMS = [(name, values) for name, values in CASES if _looks_at_whole_tensors
 ELEMENTWISE = [case for case in CASES if case not in WITH_SUMS]
 
 
-def rules(dtype: str, with_hooks: bool = False) -> Iterator[tuple[str, Rule]]:
+def rules(dtype: str, with_hooks: bool = False, with_masters: bool = False) -> Iterator[tuple[str, Rule]]:
     """The rules of all built-ins, each with a name for it."""
     for name, values in CASES:
         known = set()
-        optimizer = optreg.create(name, **values).setup({"w": np.ones(5, dtype)})
+        optimizer = optreg.create(name, master_weights=with_masters, **values).setup({"w": np.ones(5, dtype)})
         before = hooks() if with_hooks else []
         for optimizer.t in range(1, STEPS):
             param = optimizer.target["/w"].data

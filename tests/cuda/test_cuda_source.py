@@ -23,7 +23,13 @@ REGISTERS_OF_A_MULTIPROCESSOR = 65536
 SOURCES = {
     dtype: {cuda_sources(rule): name for name, rule in rules(dtype)} for dtype in ("float32", "float64", "float16")
 }
-ARCHITECTURES = {"float32": ["sm_80", "sm_90"], "float64": ["sm_80", "sm_90"], "float16": ["sm_90"]}
+SOURCES["master weights"] = {cuda_sources(rule): name for name, rule in rules("float16", with_masters=True)}
+ARCHITECTURES = {
+    "float32": ["sm_80", "sm_90"],
+    "float64": ["sm_80", "sm_90"],
+    "float16": ["sm_90"],
+    "master weights": ["sm_90"],
+}
 
 
 @cache
