@@ -107,7 +107,7 @@ class OptimizerSubject(Made):
 def why_inexact(owner: Any, optimizer: Any) -> str:
     """Why the bits of an optimizer's steps, or of its hook, may depend on the backend; empty where they do not."""
     if not internals.declares_elementwise(owner):
-        return "the update is not an elementwise rule"
+        return "it is not an elementwise rule"
     try:
         exact = internals.is_exact(internals.traced_rule(owner, optimizer))
     except optreg.errors.UntraceableRuleError:

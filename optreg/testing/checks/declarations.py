@@ -38,7 +38,10 @@ def check_declaration_is_cheap(subject: Subject) -> None:
 def _imported_by_declaring(namespace: str, is_builtin: bool, path: tuple[str, ...]) -> frozenset[str]:
     """The modules of a new Python that has read the declarations of one namespace, and no others."""
     only = {"OPTREG_DISABLE_PLUGIN_AUTOLOAD": "1"} if is_builtin else {"OPTREG_PLUGINS": namespace}
-    program = f"import sys; sys.path[:] = {list(path)!r}; import optreg; optreg.plugins(); print(); print(*sys.modules)"
+    program = (
+        f"import sys; before = set(sys.modules); sys.path[:] = {list(path)!r}; "
+        "import optreg; optreg.plugins(); print(); print(*(set(sys.modules) - before))"
+    )
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, env={**os.environ, **only}
     )

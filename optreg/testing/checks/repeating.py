@@ -54,7 +54,7 @@ def check_threads(subject: OptimizerSubject) -> None:
 
     def run(number: int) -> Contents:
         for batch in range(6):
-            together.wait(timeout=30)
+            together.wait()
             problems[number].run(optimizers[number], [batch])
         return contents_of(optimizers[number])
 
