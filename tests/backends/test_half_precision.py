@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import optreg
-from backends.steps import assert_same, bits, both, everything, gradient, repeats
+from backends.steps import assert_same, bits, both, everything, form_of, gradient, repeats
 from optreg import GradientMethod, Hook
 
 HALVES = np.arange(65_536, dtype=np.uint16).view(np.float16)
@@ -232,6 +232,6 @@ def test_masters_and_parameters_change_in_one_loop():
     with optreg.use_backend("numba"):
         for _ in range(2):
             optimizer.apply_gradients({str(size): np.ones(size, np.float16) for size in (3, 50, 70_000)})
-    (job,) = optimizer._own_repeats()._last._prepared.jobs
+    (job,) = form_of(optimizer).prepared.jobs
     assert isinstance(job, Job)
     assert [each.name for each in job.variant.rule.inputs] == ["param", "grad", "0.m", "0.v", "1.slow", "master"]
