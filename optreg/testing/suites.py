@@ -87,6 +87,9 @@ def _test(run: Run, check: Check) -> Callable[..., None]:
     return test
 
 
+_COSTS = ("check_step_cost", "check_hook_cost")
+
+
 class _Report:
     """What was run, printed when pytest ends. Under pytest-xdist, the processes that run tests cannot print."""
 
@@ -113,10 +116,15 @@ class _Report:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say of each subject what was run, skipped, and failed as expected, with reasons."""
+        """Say of each subject what was run, skipped, and failed as expected, with reasons, and what a step costs.
+
+        ``pytest -v`` shows whatever was measured.
+        """
+        verbose = terminalreporter.config.get_verbosity() > 0
         terminalreporter.section("optreg checks")
         for (kind, name), results in self._results.items():
             terminalreporter.line(f"{kind} {name}: {summary(results)}")
             for result in results:
-                if result.outcome in ("skipped", "expected failure"):
+                measured = result.text and (verbose or result.check in _COSTS)
+                if result.outcome in ("skipped", "expected failure") or (result.outcome == "passed" and measured):
                     terminalreporter.line(f"  {result.check}: {result.outcome}: {result.text}")

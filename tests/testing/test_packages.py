@@ -141,6 +141,9 @@ def test_at_the_end_it_is_said_what_was_run_skipped_and_expected(acme, site, tmp
     assert "optimizer acme/heavy_ball: 37 checks run" in lines
     assert "hook acme/halve: 14 checks run; 3 skipped" in lines
     assert any("check_hook_cost: skipped: it is not an elementwise rule" in line for line in lines)
+    cost = "  check_step_cost: passed: reads 3 and writes 2 arrays of the parameter's size, one pass"
+    assert cost in lines
+    assert not any("minimizes" in line for line in lines)
 
 
 LION = """
