@@ -35,7 +35,8 @@ autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
-python_maximum_signature_line_length = 88
+python_maximum_signature_line_length = 110
+smartquotes = False  # most quotes and dashes here are code's
 toc_object_entries_show_parents = "hide"
 add_module_names = False
 
@@ -51,9 +52,17 @@ def _link_papers(app, what, name, obj, options, lines):  # noqa: PLR0917 (Sphinx
     lines[:] = [optimizer_pages.linked(line) for line in lines]
 
 
-def _escape_stars(app, context, lines):
-    # The help of commands is text for a terminal, where a star is a star.
-    lines[:] = [line.replace("*", r"\*") for line in lines]
+def _as_in_a_terminal(app, context, lines):
+    # In the help of a command, a star is a star, and what click does not rewrap stands as it is.
+    found = []
+    for line in lines:
+        if line.startswith("| "):
+            if not (found and found[-1].startswith("   ")):
+                found += ["", ".. code-block:: text", ""]
+            found.append("   " + line[2:].strip())
+        else:
+            found.append(line.replace("*", r"\*"))
+    lines[:] = found
 
 
 def _write_optimizer_pages(app):
@@ -64,4 +73,4 @@ def setup(app):
     app.connect("builder-inited", _write_optimizer_pages)
     app.connect("autodoc-process-docstring", _link_papers)
     for part in ("description", "options"):
-        app.connect(f"sphinx-click-process-{part}", _escape_stars)
+        app.connect(f"sphinx-click-process-{part}", _as_in_a_terminal)
