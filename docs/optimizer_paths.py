@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from functools import cache
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,15 @@ RATES = 5
 
 def draw_missing(names: list[str], folder: Path) -> None:
     """Draw the picture of each optimizer that has none, or whose source file is newer than its picture."""
+    wanted = []
     for name in names:
         picture = folder / f"{name}.png"
         source = Path(inspect.getfile(optreg.get(name)))
         if not picture.exists() or picture.stat().st_mtime < source.stat().st_mtime:
-            draw(name, picture)
+            wanted.append((name, picture))
+    with ProcessPoolExecutor() as pool:
+        for _ in pool.map(draw, *zip(*wanted, strict=True)) if wanted else ():
+            pass
 
 
 def draw(name: str, picture: Path) -> None:
@@ -42,7 +46,6 @@ def draw(name: str, picture: Path) -> None:
         figure.savefig(picture)
 
 
-@cache
 def best(name: str, surface: str) -> Result:
     """The best of five runs, whose learning rates are each ten times the other."""
     with optreg.use_backend("numpy"):
