@@ -12,23 +12,33 @@ from optreg.errors import TargetError
 
 
 def overlapping(arrays: Sequence[Array]) -> Iterator[tuple[int, int]]:
-    """Pairs of positions of NumPy arrays that share memory; an array that comes twice is no pair with itself."""
+    """Pairs of positions of arrays that share memory; an array that comes twice is no pair with itself."""
     # Of arrays that own their memory, none lies in another's, so that usually nothing is left to be looked at.
-    if all(_owns_its_memory(array) for array in arrays):
+    if all(array.base is None for array in arrays):
         return
-    on_host = [(position, array) for position, array in enumerate(arrays) if isinstance(array, np.ndarray)]
-    bounds = [(*np.lib.array_utils.byte_bounds(array), position) for position, array in on_host if array.size]
+    found = [array if isinstance(array, np.ndarray) else _Outline(array).on_host() for array in arrays]
+    bounds = [(*np.lib.array_utils.byte_bounds(array), place) for place, array in enumerate(found) if array.size]
     reaching: list[tuple[int, int]] = []  # the arrays that end after the present one begins
     for begin, end, position in sorted(bounds):
         reaching = [(other_end, other) for other_end, other in reaching if other_end > begin]
         for _, other in reaching:
-            if arrays[other] is not arrays[position] and _share(arrays[other], arrays[position]):
+            if arrays[other] is not arrays[position] and _share(found[other], found[position]):
                 yield min(other, position), max(other, position)
         reaching.append((end, position))
 
 
-def _owns_its_memory(array: Any) -> bool:
-    return not isinstance(array, np.ndarray) or array.base is None
+class _Outline:
+    """Where the elements of an array on a device are. NumPy can compare places that it never looks at."""
+
+    def __init__(self, array: Array) -> None:
+        shape, strides, dtype = array.shape, array.strides, array.dtype
+        place = (array.data.ptr, True)
+        self.__array_interface__ = {
+            "version": 3, "shape": shape, "strides": strides, "typestr": dtype.str, "data": place
+        }  # fmt: skip
+
+    def on_host(self) -> np.ndarray[Any, Any]:
+        return np.asarray(self)
 
 
 def _share(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:

@@ -82,6 +82,7 @@ class DeviceJob:
         self._not_empty = np.array([array.size > 0 for array in data])
         self._changed = sorted(position for position, _ in rule.stores)
         self._addresses = np.zeros((len(data), len(rule.inputs)), np.int64)
+        self._bytes = np.zeros_like(self._addresses)
         self._seen: Table | None = None
         self._sent: Table | None = None
         self._words = np.zeros((len(self.groups), self._columns), np.int64)
@@ -119,13 +120,15 @@ class DeviceJob:
             full = [array for array, each in zip(arrays, inputs, strict=True) if not each.single]
             self._layouts[row] = set.intersection(*map(layouts_of, full))
             self._addresses[row] = [arrays[0].data.ptr, 0, *(array.data.ptr for array in arrays[1:])]
+            gradient = arrays[0].nbytes // inputs[0].dtype.itemsize * self._inputs[1].dtype.itemsize
+            self._bytes[row] = [arrays[0].nbytes, gradient, *(array.nbytes for array in arrays[1:])]
         self._kept = columns
         self._looks = [None] * len(columns[0])
         return True
 
     def _look_at(self, grads: list[Array]) -> bool:
         """Take note of the gradients, which are often new arrays that look like those before."""
-        if any(type(grad) is not self._cupy.ndarray for grad in grads):
+        if set(map(type, grads)) != {self._cupy.ndarray}:
             return False
         looks = list(map(LOOK, grads))
         if looks != self._looks:
@@ -146,12 +149,20 @@ class DeviceJob:
         return bool(array.real.dtype == each.dtype and (array.ndim == 0 if each.single else alike))
 
     def _are_apart(self) -> bool:
-        """Whether no array that is changed is there twice."""
-        written = self._addresses[self._not_empty][:, self._changed]
-        if self._seen is None or not np.array_equal(self._seen, written):
-            if len(np.unique(written)) < written.size:
+        """Whether no memory that is changed is another array's as well."""
+        if self._seen is None or not np.array_equal(self._seen, self._addresses):
+            begins = self._addresses[self._not_empty]
+            ends = begins + self._bytes[self._not_empty]
+            written, until = begins[:, self._changed].ravel(), ends[:, self._changed].ravel()
+            order = np.argsort(written)
+            written, until = written[order], until[order]
+            if (until[:-1] > written[1:]).any():
                 return False
-            self._seen = written
+            if 1 not in self._changed and len(written):
+                before = np.searchsorted(written, ends[:, 1]) - 1  # the last that begins before a gradient ends
+                if ((before >= 0) & (until[before] > begins[:, 1])).any():
+                    return False
+            self._seen = self._addresses.copy()
         return True
 
     def evaluate(self, holding: Holding) -> bool:

@@ -106,7 +106,7 @@ class NDArray(np.lib.mixins.NDArrayOperatorsMixin):
         return self._like(self.host.real)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("shape", "dtype", "size", "ndim", "flags", "strides", "nbytes"):
+        if name in ("shape", "dtype", "size", "ndim", "flags", "strides", "nbytes", "base"):
             return getattr(self.host, name)
         if name in ("astype", "copy", "view", "ravel", "reshape", "all", "any", "sum", "clip"):
             return lambda *args, **kwargs: self._like(getattr(self.host, name)(*args, **kwargs))

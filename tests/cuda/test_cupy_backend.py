@@ -16,7 +16,7 @@ from optreg.backends import current_backend
 from optreg.backends.cuda_source import CHUNK, WORDS
 from optreg.backends.cupy import CupyBackend
 from optreg.backends.device_tables import by_value, chunk_table, launches
-from optreg.errors import GradientError, UntraceableRuleError
+from optreg.errors import GradientError, TargetError, UntraceableRuleError
 from optreg.hyperparameters import positive
 from optreg.optimizer import GradientMethod
 
@@ -390,3 +390,34 @@ def test_arrays_that_are_others_between_steps_are_noticed(emulation, wrong):
     else:
         optimizer.apply_gradients({"w": on_device(np.asfortranarray(np.arange(6.0).reshape(2, 3)))})
         np.testing.assert_array_equal(w.get(), 2 - np.arange(6.0).reshape(2, 3))
+
+
+def test_parameters_that_share_memory_are_an_error_and_those_that_lie_side_by_side_are_none(emulation):
+    memory = on_device(np.ones(10))
+    with pytest.raises(TargetError, match="/a and /b share memory"):
+        optreg.create("sgd").setup({"a": memory[:6], "b": memory[5:]})
+    optimizer = optreg.create("sgd", lr=1.0).setup({"a": memory[:5], "b": memory[5:]})
+    for _ in range(3):
+        optimizer.apply_gradients({"a": on_device(np.full(5, -1.0)), "b": on_device(np.full(5, -2.0))})
+    np.testing.assert_array_equal(memory.get(), [4.0] * 5 + [7.0] * 5)
+    assert [name for _, name, _ in emulation.launches].count("step") == 3
+    striped = on_device(np.ones((4, 2)))
+    optreg.create("sgd", lr=1.0).setup({"a": striped[:, 0], "b": striped[:, 1]})
+
+
+@pytest.mark.parametrize("hooks", [[], [optreg.WeightDecay(1.0)]], ids=["read", "changed"])
+def test_a_gradient_that_lies_in_the_parameter_is_copied(emulation, hooks):
+    def steps(put):
+        memory = put(np.arange(1.0, 8.0))
+        optimizer = optreg.create("sgd", lr=0.5, hooks=hooks).setup({"a": memory[1:], "b": put(np.ones(6))})
+        for step in range(4):
+            shared = put(np.ones(7))
+            optimizer.target["/a"].grad = memory[:-1] if step == 2 else shared[1:]
+            optimizer.target["/b"].grad = shared[:-1] if step == 3 else put(np.ones(6))
+            optimizer.update()
+        return [to_host(memory), to_host(optimizer.target["/b"].data)]
+
+    with optreg.use_backend("numpy"):
+        expected = steps(np.copy)
+    for one, other in zip(expected, steps(on_device), strict=True):
+        np.testing.assert_array_equal(other, one)
