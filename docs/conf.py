@@ -8,6 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+import hook_page  # noqa: E402
 import optimizer_pages  # noqa: E402
 
 import optreg  # noqa: E402
@@ -65,12 +66,13 @@ def _as_in_a_terminal(app, context, lines):
     lines[:] = found
 
 
-def _write_optimizer_pages(app):
+def _write_pages(app):
     optimizer_pages.write(HERE / "optimizers")
+    hook_page.write(HERE / "every-hook.rst")
 
 
 def setup(app):
-    app.connect("builder-inited", _write_optimizer_pages)
+    app.connect("builder-inited", _write_pages)
     app.connect("autodoc-process-docstring", _link_papers)
     for part in ("description", "options"):
         app.connect(f"sphinx-click-process-{part}", _as_in_a_terminal)

@@ -30,10 +30,14 @@ def write(folder: Path) -> None:
         if stale.name not in texts:
             stale.unlink()
     for file, text in texts.items():
-        path = folder / file
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+        write_text(folder / file, text)
     draw_missing(names, folder)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a page, unless it would be the same: Sphinx reads what has changed."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def builtin_names() -> list[str]:
@@ -48,20 +52,20 @@ def page(name: str) -> str:
     cls, info = optreg.get(name), optreg.info(name)
     lead, formula, rest, example = _parts(inspect.getdoc(cls) or "")
     sections = [
-        f"{name}\n{'=' * len(name)}",
+        title(name, "="),
         linked(lead),
         _code("text", formula, ":class: formula") if formula else "",
         linked(rest),
         f".. code-block:: python\n\n   optimizer = optreg.create({_call(info)})",
-        _title("The path it takes"),
+        title("The path it takes"),
         f".. figure:: {name}.png\n   :alt: Paths of {name} on two test surfaces\n\n   {caption(name)}",
-        _title("Hyperparameters"),
+        title("Hyperparameters"),
         _hyperparameters(info.hyperparameters),
-        _title("State"),
+        title("State"),
         _state(cls, info.slots),
-        _title("An example"),
+        title("An example"),
         _code("pycon", example),
-        _title("The rule"),
+        title("The rule"),
         f"The text that runs, from ``{cls.__module__}``.",
         _code("python", source_of(cls)),
     ]
@@ -74,9 +78,8 @@ def index(names: list[str]) -> str:
     for name in names:
         info = optreg.info(name)
         rows.append((f":doc:`{name}`", info.summary, linked(info.paper)))
-    title = "Every optimizer"
     parts = [
-        f"{title}\n{'=' * len(title)}",
+        title("Every optimizer", "="),
         "Simple ones first, family by family. The name is what :func:`optreg.create` takes. Each page has the formula, "
         "the paper, the defaults, the state, the path on two test surfaces, and the rule's source.",
         _table(("Name", "What it does", "Paper"), rows, (15, 55, 30)),
@@ -190,8 +193,9 @@ def _called(function: FunctionType) -> Iterator[FunctionType]:
             yield value
 
 
-def _title(text: str) -> str:
-    return f"{text}\n{'-' * len(text)}"
+def title(text: str, line: str = "-") -> str:
+    """A heading."""
+    return f"{text}\n{line * len(text)}"
 
 
 def _code(language: str, text: str, *options: str) -> str:
