@@ -106,8 +106,12 @@ def new_number(array: Array, value: float) -> Array:
 
 
 def to_host(array: Array) -> np.ndarray[Any, Any]:
-    """The array as a NumPy array, copied from its device if it is not on the host."""
-    return array if isinstance(array, np.ndarray) else array.get()
+    """The array as a NumPy array; one on a device is copied, after what its current stream there has to do."""
+    if isinstance(array, np.ndarray):
+        return array
+    with device_of(array):
+        copied: np.ndarray[Any, Any] = array.get()
+        return copied
 
 
 def moved_beside(value: Array, like: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from optreg.arrays import Array, real_elements
+from optreg.arrays import Array, real_elements, to_host
 from optreg.backends import current_backend
 from optreg.backends.device_survey import SQUARES, Survey
 from optreg.backends.squares import CHUNK, LANES
@@ -29,7 +29,7 @@ def global_norm(gradients: Iterable[Array | None]) -> float:
     on_devices = [array for array in left if not isinstance(array, np.ndarray) and array.size]
     for device in {array.data.device_id for array in on_devices}:
         on_device = [array for array in on_devices if array.data.device_id == device]
-        sums.append(float(Survey(SQUARES, device).run(on_device)[0]))
+        sums.append(float(to_host(Survey(SQUARES, device).run(on_device))[0]))
     # fsum rounds once, so that the order of the chunks does not matter; it has no answer for infinities.
     return math.sqrt(math.fsum(sums) if all(map(math.isfinite, sums)) else sum(sums))
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from optreg.arrays import Array
+from optreg.arrays import Array, to_host
 from optreg.hyperparameters import holding
 from optreg.rule import slots_of
 
@@ -30,7 +30,7 @@ class Decision:
         """The answer, for which this waits if it is on a device."""
         if self.flag is None:
             return True
-        made = bool(self.flag[0])
+        made = bool(to_host(self.flag)[0])
         if made:
             self.flag = None
         return made

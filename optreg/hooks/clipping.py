@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 
-from optreg.arrays import Array, are_captured, common_device
+from optreg.arrays import Array, are_captured, common_device, is_number_on_device, to_host
 from optreg.backends.device_survey import SQUARES, Survey, survey_on
 from optreg.copying import attributes_of
 from optreg.errors import HyperparameterError, OptregError
@@ -86,7 +86,10 @@ class GradientClipping(Hook):
 
     def get_extra_state(self) -> dict[str, Any]:
         """The rate, for a checkpoint, and whether the warning was given."""
-        return {"rate": float(self.rate), "warned": self._warned}
+        return {"rate": self._rate_on_host(), "warned": self._warned}
+
+    def _rate_on_host(self) -> float:
+        return float(to_host(self.rate)) if is_number_on_device(self.rate) else self.rate
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """The same, from a checkpoint."""
@@ -99,7 +102,7 @@ class GradientClipping(Hook):
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies, which look at gradients themselves."""
-        return attributes_of(self) | {"rate": float(self.rate), "_survey": None}
+        return attributes_of(self) | {"rate": self._rate_on_host(), "_survey": None}
 
 
 @attrs.define(eq=False, repr=False)

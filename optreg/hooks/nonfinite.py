@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from optreg.arrays import array_module, common_device, device_of
+from optreg.arrays import array_module, common_device, device_of, to_host
 from optreg.backends.device_survey import FINITE, Survey, survey_on
 from optreg.copying import attributes_of
 from optreg.errors import SkipStep
@@ -37,7 +37,7 @@ class SkipNonfinite(Hook):
     @property
     def skipped(self) -> int:
         """The number of steps skipped so far."""
-        return self._skipped + (0 if self._survey is None else int(self._survey.results[1]))
+        return self._skipped + (0 if self._survey is None else int(to_host(self._survey.results)[1]))
 
     def __call__(self, opt: Any) -> None:
         """Raise SkipStep if a gradient is not finite, or have the device decide."""

@@ -124,6 +124,7 @@ class NDArray(np.lib.mixins.NDArrayOperatorsMixin):
     waits = 0
 
     def get(self) -> np.ndarray[Any, Any]:
+        assert Device.current == self.device.id, "each device has a current stream of its own"
         NDArray.waits += 1
         return self.host.copy(order="K")
 
