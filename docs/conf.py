@@ -32,12 +32,11 @@ myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # they are in the package, for type checkers; the texts say what is accepted
-autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 python_maximum_signature_line_length = 110
-smartquotes = False  # most quotes and dashes here are code's
+smartquotes_action = "D"  # dashes; quotes are mostly code's
 toc_object_entries_show_parents = "hide"
 add_module_names = False
 
@@ -62,7 +61,7 @@ def _as_in_a_terminal(app, context, lines):
                 found += ["", ".. code-block:: text", ""]
             found.append("   " + line[2:].strip())
         else:
-            found.append(line.replace("*", r"\*"))
+            found.append(line if line.startswith("..") else line.replace("*", r"\*").replace("--", r"-\-"))
     lines[:] = found
 
 

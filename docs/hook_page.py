@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from optimizer_pages import linked, title, write_text
+from optimizer_pages import title, write_text
 
 import optreg
 from optreg.builtins import optreg_hooks
@@ -30,5 +30,4 @@ def _sections(spec: Any) -> list[str]:
     module, _, name = spec.target.partition(":")
     # Where it is public, by its public name: that is what others refer to.
     path = f"optreg.{name}" if name in optreg.__all__ else f"{module}.{name}"
-    facts = spec.summary + (f" {linked(spec.paper)}." if spec.paper else "")
-    return [title(spec.name, "-"), facts, f".. autoclass:: {path}"]
+    return [title(spec.name), f".. autoclass:: {path}"]

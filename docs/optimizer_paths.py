@@ -19,7 +19,9 @@ from optreg.compare.style import COLORS, RC, Stroke
 
 SURFACES = ("rosenbrock", "beale")
 STEPS = 200
-RATES = 5
+RATES = 6
+LOWEST, HIGHEST = 1e-3, 1e2
+"""The learning rates tried, as multiples of the default: for a method whose default is 1, these begin at 0.001."""
 
 
 def draw_missing(names: list[str], folder: Path) -> None:
@@ -47,17 +49,23 @@ def draw(name: str, picture: Path) -> None:
 
 
 def best(name: str, surface: str) -> Result:
-    """The best of five runs, whose learning rates are each ten times the other."""
+    """The best of several runs, whose learning rates are each ten times the other."""
+    usual = usual_lr(name)
+    sweep = {} if usual is None else {"sweep": RATES, "lr_range": (LOWEST * usual, HIGHEST * usual)}
     with optreg.use_backend("numpy"):
-        settled = experiment(surface, [name], sweep=RATES, steps=STEPS)
-        return compare(settled).results[0]
+        return compare(experiment(surface, [name], steps=STEPS, **sweep)).results[0]
+
+
+def usual_lr(name: str) -> float | None:
+    """The default learning rate; None where there is none."""
+    return Contestant(name, name, {}).usual_lr()
 
 
 def caption(name: str) -> str:
     """What the picture shows, in words."""
     tried = (
-        f"the best of {RATES} learning rates from 1/100 to 100 times the default"
-        if Contestant(name, name, {}).usual_lr() is not None
+        f"the best of {RATES} learning rates from 1/1000 to 100 times the default"
+        if usual_lr(name) is not None
         else "with the defaults"
     )
     return (
