@@ -82,7 +82,7 @@ def index(names: list[str]) -> str:
         title("Every optimizer", "="),
         "Simple ones first, family by family. The name is what :func:`optreg.create` takes. Each page has the formula, "
         "the paper, the defaults, the state, the path on two test surfaces, and the rule's source.",
-        _table(("Name", "What it does", "Paper"), rows, (15, 55, 30)),
+        _table(("Name", "What it does", "Paper"), rows, (22, 50, 28)),
         ".. toctree::\n   :hidden:\n\n" + "\n".join(f"   {name}" for name in names),
     ]
     return "\n\n".join(parts) + "\n"
@@ -152,22 +152,27 @@ def _state(cls: Any, slots: tuple[str, ...]) -> str:
     if not slots:
         return "None: nothing is remembered of earlier steps."
     optimizer = optreg.create(optreg.registry.name_of(cls))
-    weight = np.ones((3, 4), np.float32)
+    weight = np.linspace(2, 3, 12, dtype=np.float32).reshape(3, 4)
     optimizer.setup({"w": weight})
     state = optimizer._states["/w"]
-    rows = [(f"``{slot}``", *_slot(state.get(slot), weight.shape)) for slot in slots]
+    rows = [(f"``{slot}``", *_slot(state.get(slot), weight)) for slot in slots]
     arrays = sum(state[slot].shape == weight.shape for slot in slots if slot in state)
     memory = f"With the defaults, the state is {arrays} array{'s' * (arrays != 1)} as large as the parameter."
     return _table(("Slot", "Shape", "Begins with"), rows, (30, 40, 30)) + "\n\n" + memory
 
 
-def _slot(array: Any, shape: tuple[int, ...]) -> tuple[str, str]:
+def _slot(array: Any, weight: Any) -> tuple[str, str]:
+    """The shape of a slot and what it begins with, in words."""
     if array is None:
         return "the parameter's; only where an option asks for it", "zeros"
-    first = f"{float(array.flat[0]):g}"
-    if array.shape == shape:
-        return "the parameter's", "zeros" if first == "0" else f"{first} everywhere"
-    return ("one number" if array.shape == () else str(array.shape)), first
+    if array.shape != weight.shape:
+        return ("one number" if array.shape == () else str(array.shape)), f"{float(array.flat[0]):g}"
+    if np.array_equal(array, weight):
+        return "the parameter's", "the parameter"
+    values = np.unique(array)
+    if len(values) > 1:
+        return "the parameter's", "values of its own"
+    return "the parameter's", f"{values[0]:g} everywhere" if values[0] else "zeros"
 
 
 def source_of(cls: Any) -> str:
