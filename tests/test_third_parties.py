@@ -188,12 +188,12 @@ class Backtracking(Optimizer):
         self.call_hooks()
         self.prepare()
         self.t += 1
-        start = {name: param.data.copy() for name, param in self.target.namedparams()}
+        places = [(param, param.data.copy(), param.grad.copy()) for _, param in self.target.namedparams()]
         step = 1.0
         while True:
-            for name, param in self.target.namedparams():
-                param.data[...] = start[name] - step * param.grad
-            if lossfun(*args, **kwds)[0] < loss or step < 1e-9:
+            for param, start, grad in places:
+                param.data[...] = start - step * grad
+            if self.compute_gradients(lossfun, *args, **kwds) < loss or step < 1e-9:
                 return loss
             step /= 2
 
@@ -214,6 +214,29 @@ def test_a_whole_update_may_evaluate_the_loss_several_times():
     assert len(calls) > 40
     assert optimizer.t == 20
     np.testing.assert_allclose(arrays["x"], 0, atol=0.1)
+
+
+def test_a_whole_update_takes_gradients_in_any_form():
+    w = np.array([5.0, -3.0])
+
+    class Loss(float):
+        def backward(self):
+            optimizer.target["/l/w"].grad = 2 * w
+
+    def value():
+        return (w**2).sum()
+
+    optimizer = Backtracking().setup({"l": {"w": w}})
+    for lossfun in (
+        lambda: (value(), {"l": {"w": 2 * w}}),
+        lambda: (value(), {"/l/w": 2 * w}),
+        lambda: Loss(value()),
+    ):
+        w[...] = 5.0, -3.0
+        assert optimizer.update(lossfun) == 34.0
+        np.testing.assert_array_equal(w, 0.0)
+    with pytest.raises(optreg.errors.GradientError, match="returned float64, which has no gradients"):
+        optimizer.update(value)
 
 
 def test_call_hooks_may_be_overridden():
