@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,11 +16,11 @@ from optreg.copying import Copied
 from optreg.errors import NameTakenError, NotSetUpError, UnknownKeyError, did_you_mean
 from optreg.evaluation import evaluation_weights, refuse_while_evaluating
 from optreg.gradients import assign_gradients, compute_gradients
-from optreg.hook import Hook, name_of_hook, timing_of
+from optreg.hook import Hook, forget_slots, name_of_hook, timing_of
 from optreg.hyperparameters import holding
 from optreg.options import Options
 from optreg.overlaps import check_apart
-from optreg.passes import groups_at
+from optreg.passes import groups_at, prepare_pass, run
 from optreg.states import States, fill_slots
 from optreg.targets import as_target, check_parameter, named_parameters, uninitialized_names
 
@@ -106,6 +106,8 @@ class Optimizer(Copied):
             vars(self).clear()
             vars(self).update(before)
             raise
+        for hook in self._hooks.values():
+            forget_slots(hook)
         return self
 
     @property
@@ -283,7 +285,7 @@ class Optimizer(Copied):
                 f"there is no hook {name!r}; there are: {', '.join(self._hooks) or 'none'}."
                 f"{did_you_mean(name, self._hooks)}"
             )
-        del self._hooks[name]
+        forget_slots(self._hooks.pop(name))
         vars(self).get("_hook_states", {}).pop(name, None)
 
     def call_hooks(self, timing: Literal["pre", "post"] = "pre") -> None:
@@ -295,6 +297,10 @@ class Optimizer(Copied):
         for hook in tuple(self._hooks.values()):  # a hook may add or remove hooks
             if timing_of(hook) == timing and self._has_hook(hook):
                 hook(self)
+
+    def _run_rules_of_hooks(self, hooks: Sequence[Any], t: int) -> None:
+        """Run the rules of some hooks in a pass of their own."""
+        run(prepare_pass(self, [(hook, t) for hook in hooks]))
 
     def _has_hook(self, hook: Any) -> bool:
         return any(each is hook for each in self._hooks.values())

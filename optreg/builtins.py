@@ -229,6 +229,11 @@ def optreg_hooks() -> list[HookSpec]:
             "Make no step if a gradient holds a NaN or an infinity.",
         ),
         HookSpec(
+            "gradient_accumulation",
+            "optreg.hooks.accumulation:GradientAccumulation",
+            "Make one step of every few calls, with the mean of their gradients.",
+        ),
+        HookSpec(
             "exponential_moving_average",
             f"{averages}:ExponentialMovingAverage",
             "Keep an average of each parameter that forgets exponentially, to evaluate with.",

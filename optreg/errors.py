@@ -75,14 +75,22 @@ class UntraceableRuleError(OptregError, TypeError):
 class SkipStep(Exception):  # noqa: N818 (a signal, as StopIteration is, not an error)
     """Raised by a hook to leave parameters and states as they are in this step.
 
-    The step still counts in ``t``. The hooks after the one that raised it do not run. An optimizer with an ``update()``
-    of its own catches it around ``call_hooks()``.
+    The hooks after the one that raised it do not run. An optimizer with an ``update()`` of its own catches it around
+    ``call_hooks()``, as in ``except SkipStep as skipped: self.t += skipped.counts``.
+
+    Args:
+        message: for where nothing catches it.
+        counts: whether the step counts in ``t`` all the same; False where there was none to be made.
     """
 
     def __init__(
-        self, message: str = "a hook asked to skip this step, but after the update, or where nothing catches SkipStep"
+        self,
+        message: str = "a hook asked to skip this step, but after the update, or where nothing catches SkipStep",
+        *,
+        counts: bool = True,
     ) -> None:
         super().__init__(message)
+        self.counts = counts
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

@@ -51,6 +51,9 @@ class Hook(Copied):
     def init_state(self, param: Any, state: dict[str, Any]) -> None:
         """Put what the slots begin with into ``state``; those left out begin with zeros."""
 
+    def forget(self) -> None:
+        """Forget what goes with the slots: called by ``setup()`` and ``remove_hook()``, where these end."""
+
     def observe(self, opt: Any) -> None:
         """Look at the whole optimizer before the rule runs; overriding this splits the pass over memory here."""
 
@@ -99,6 +102,12 @@ def name_of_hook(hook: Any) -> str:
     if name == "<lambda>":
         raise TypeError("a lambda has no name of its own; give one, as in add_hook(hook, name='my_hook')")
     return name
+
+
+def forget_slots(hook: Any) -> None:
+    """Tell a hook that its slots are no more."""
+    if isinstance(hook, Hook):
+        hook.forget()
 
 
 def prepare_hook_states(optimizer: Any) -> dict[str, States]:

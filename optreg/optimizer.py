@@ -140,8 +140,8 @@ class GradientMethod(Optimizer):
     def _make_step(self, plan: Plan) -> None:
         try:
             fused = self._run_hooks_before(plan)
-        except SkipStep:
-            self.t += 1
+        except SkipStep as skipped:
+            self.t += skipped.counts
             return
         self._update_parameters(fused, plan.fused_after)
         self._run_stages(plan.after, self.t)

@@ -159,6 +159,19 @@ def test_a_function_cannot_be_captured(emulation, timing):
     assert optimizer.t == 1
 
 
+def test_an_accumulation_of_gradients_cannot_be_captured(emulation):
+    optimizer, _ = two(lambda: optreg.create("sgd", hooks=[("gradient_accumulation", {"steps": 2})]))
+    for step in range(3):
+        fill(optimizer, step)
+        optimizer.update()
+    before = values(optimizer)
+    with emulation.capture(), pytest.raises(OptregError, match="GradientAccumulation runs on the host"):
+        optimizer.update()
+    assert (optimizer.t, values(optimizer)) == (1, before)
+    optimizer.update()
+    assert optimizer.t == 2
+
+
 def test_a_schedule_of_the_threshold_cannot_be_captured(emulation):
     optimizer, _ = two(lambda: optreg.create("sgd", hooks=[optreg.GradientClipping(halved)]))
     optimizer.update()

@@ -31,6 +31,7 @@ def test_every_required_hook_is_there_under_the_snake_case_of_its_class():
     assert {name: type_of(name) for name in optreg.hook_names("optreg/*")} == {
         "adaptive_gradient_clipping": "AdaptiveGradientClipping",
         "exponential_moving_average": "ExponentialMovingAverage",
+        "gradient_accumulation": "GradientAccumulation",
         "gradient_centralization": "GradientCentralization",
         "gradient_clipping": "GradientClipping",
         "gradient_hard_clipping": "GradientHardClipping",

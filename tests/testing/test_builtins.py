@@ -23,6 +23,7 @@ ARGUMENTS = {
     "gradient_centralization": {},
     "gradient_noise": {"eta": 0.01},
     "skip_nonfinite": {},
+    "gradient_accumulation": {"steps": 2},
     "exponential_moving_average": {"decay": 0.9},
     "stochastic_weight_average": {"start": 2},
     "lookahead": {"k": 2},
