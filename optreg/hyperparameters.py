@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -146,6 +146,20 @@ def whole(default: Any = attrs.NOTHING, doc: str = "", *, low: int = 0) -> Any:
             )
 
     return attrs.field(default=default, validator=check, metadata={_METADATA: f"whole, >= {low}", "doc": doc})
+
+
+def choice(default: Any, options: Sequence[str], doc: str = "") -> Any:
+    """Declare a hyperparameter that is one of several texts."""
+    listed = " or ".join(map(repr, options))
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not isinstance(value, str) or value not in options:
+            raise HyperparameterError(
+                f"{type(instance).__name__}: {attribute.name} must be {listed}, but it is {value!r}."
+                f"{did_you_mean(str(value), options)}"
+            )
+
+    return attrs.field(default=default, validator=check, metadata={_METADATA: listed, "doc": doc})
 
 
 @attrs.frozen

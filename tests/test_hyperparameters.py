@@ -9,7 +9,7 @@ import pytest
 import optreg
 from optreg import GradientMethod
 from optreg.errors import HyperparameterError, UnknownHyperparameterError
-from optreg.hyperparameters import boolean, fraction, nonnegative, number, positive, signature, values_of, whole
+from optreg.hyperparameters import boolean, choice, fraction, nonnegative, number, positive, signature, values_of, whole
 
 
 @attrs.define(eq=False)
@@ -20,6 +20,7 @@ class Declared(GradientMethod):
     angle: float = number(0.0, low=-1.0, high=1.0)
     every: int = whole(1, low=1)
     nesterov: bool = boolean(False)
+    form: str = choice("long", ("long", "short"))
     _hidden: float = positive(2.0)
 
     def rule(self, param, grad):
@@ -58,6 +59,7 @@ class Nothing(GradientMethod):
         ("angle", [-1, 1, 0.5], [-1.1, 1.1, float("nan")]),
         ("every", [1, 100], [0, -1, 1.0, 1.5, True, "1"]),
         ("nesterov", [True, False], [0, 1, None, "True"]),
+        ("form", ["long", "short"], ["shrot", None, 1, ["long"]]),
         ("hidden", [1.0], [0.0]),
     ],
 )
@@ -111,7 +113,8 @@ def test_an_integer_too_large_for_a_float_is_out_of_bounds():
 
 def test_the_signature_tells_names_defaults_and_bounds():
     fields = signature(Declared).fields
-    assert list(fields) == ["lr", "decay", "momentum", "angle", "every", "nesterov", "hidden", "master_weights"]
+    names = "lr decay momentum angle every nesterov form hidden master_weights"
+    assert list(fields) == names.split()
     assert (fields["lr"].default, fields["lr"].bound, fields["lr"].doc) == (0.1, "> 0", "the rate")
     assert fields["momentum"].bound == ">= 0 and < 1"
     assert fields["hidden"].attribute == "_hidden"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import optreg
-from optreg.hyperparameters import fraction
+from optreg.hyperparameters import fraction, positive
 from optreg.testing import CheckResult, check_hook, check_namespace, check_optimizer, check_target, optimizer_suite
 from optreg.testing.results import none_was_run, summary
 
@@ -132,6 +132,23 @@ def test_learning_rates_that_a_class_refuses_are_not_needed():
     told = result_of(check_optimizer("my/bounded"), "check_minimizes_a_quadratic")
     assert told.outcome == "passed"
     assert told.text.startswith("lr=0.009: after ")
+
+
+def test_further_learning_rates_grow_and_shrink_with_the_first():
+    @attrs.define(eq=False)
+    class OfVectors(optreg.GradientMethod):
+        """Has a rate for vectors, which is much too small."""
+
+        lr: float = positive(0.1)
+        vector_lr: float = positive(1e-3)
+
+        def rule(self, param, grad):
+            param -= self.vector_lr * grad
+
+    optreg.register("my/of_vectors", OfVectors)
+    told = result_of(check_optimizer("my/of_vectors"), "check_minimizes_a_quadratic")
+    assert told.outcome == "passed"
+    assert told.text.startswith("lr=1, vector_lr=0.01: after ")
 
 
 class Noisy(optreg.GradientMethod):

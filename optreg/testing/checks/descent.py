@@ -13,7 +13,7 @@ from optreg.testing.results import fail
 from optreg.testing.subjects import OptimizerSubject
 
 RATES = ("lr", "alpha", "learning_rate", "step_size")
-"""What hyperparameters are called whose size depends on the problem."""
+"""What hyperparameters are called whose size depends on the problem; those that end in ``_lr`` go with them."""
 
 LADDER = (1.0, 10.0, 100.0, 1000.0, 0.1, 0.01)
 """Factors of the learning rate that are tried, one after another, until one of them gets there.
@@ -143,12 +143,14 @@ def _losses(optimizer: Any, loss: Loss, steps: int, to: float) -> list[float]:
 def _ladder(subject: OptimizerSubject) -> Iterator[dict[str, Any]]:
     optimizer = subject.create()
     names = [each.name for each in internals.hyperparameters_of(type(optimizer))[0]]
-    rates = [name for name in RATES if name in names and type(getattr(optimizer, name, None)) in (int, float)]
+    numbers = [name for name in names if type(getattr(optimizer, name, None)) in (int, float)]
+    rates = [name for name in RATES if name in numbers][:1] + [name for name in numbers if name.endswith("_lr")]
     if not rates:
         yield {}
         return
-    usual = getattr(optimizer, rates[0])
-    yield from ({rates[0]: usual if factor == 1 else usual * factor} for factor in LADDER)
+    usual = {name: getattr(optimizer, name) for name in rates}
+    for factor in LADDER:
+        yield usual if factor == 1 else {name: value * factor for name, value in usual.items()}
 
 
 def _shown(changes: dict[str, Any]) -> str:

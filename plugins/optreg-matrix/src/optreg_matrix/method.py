@@ -1,0 +1,61 @@
+"""The base of the methods here: matrices by the method's own rule, all else by AdamW."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+
+from optreg import GradientMethod
+from optreg.hyperparameters import boolean, fraction, nonnegative, positive
+
+
+@attrs.define(eq=False, kw_only=True)
+class MatrixMethod(GradientMethod):
+    """A method for matrices; what is none gets AdamW, with hyperparameters of its own.
+
+    A subclass writes ``rule``, which gets whole arrays of two axes or more, none of them empty; ``as_matrix`` makes two
+    axes of them. Arrays of fewer axes, and those for which ``matrix`` is False, go to :meth:`adamw`.
+    """
+
+    elementwise: ClassVar[bool] = False
+
+    matrix: bool = boolean(True, "whether what has two axes or more is treated as a matrix; else, it gets AdamW")
+    adamw_lr: float = positive(3e-4, "the learning rate of AdamW")
+    adamw_beta1: float = fraction(0.9, "how much of AdamW's average of gradients is kept at each step")
+    adamw_beta2: float = fraction(0.95, "how much of AdamW's average of squares is kept at each step")
+    adamw_eps: float = positive(1e-10, "what AdamW adds to its divisor")
+    adamw_weight_decay: float = nonnegative(0.0, "how fast AdamW shrinks parameters towards zero")
+
+    def rule_for(self, param: Any) -> str:
+        return "rule" if self.matrix and param.data.ndim > 1 and param.data.size else "adamw"
+
+    # Until the core calls rule_for() itself.
+
+    def init_state(self, param: Any, state: dict[str, Any]) -> None:
+        if self.rule_for(param) == "adamw":
+            state["m"] = np.zeros_like(param.data, np.result_type(param.data, np.float32))
+            state["v"] = np.zeros_like(param.data, np.result_type(param.data, np.float32))
+        super().init_state(param, state)
+
+    def update_one(self, param: Any, state: dict[str, Any]) -> None:
+        if self.rule_for(param) == "rule":
+            super().update_one(param, state)
+        else:
+            self.adamw(param.data, param.grad, state["m"], state["v"])
+
+    def adamw(self, param: Any, grad: Any, m: Any, v: Any) -> None:
+        """AdamW's rule (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+        m *= self.adamw_beta1
+        m += (1 - self.adamw_beta1) * grad
+        v *= self.adamw_beta2
+        v += (1 - self.adamw_beta2) * grad * grad
+        param *= 1 - self.adamw_lr * self.adamw_weight_decay
+        rate = self.adamw_lr / (1 - self.adamw_beta1**self.t)
+        param -= rate * m / (np.sqrt(v / (1 - self.adamw_beta2**self.t)) + self.adamw_eps)
+
+
+def as_matrix(array: Any) -> Any:
+    """The array with its first axis, and all others as a second one: a convolution's filters as rows."""
+    return array.reshape(len(array), -1)

@@ -1,0 +1,7 @@
+"""Every check of optreg.testing."""
+
+from __future__ import annotations
+
+from optreg.testing import optimizer_suite
+
+TestMuon = optimizer_suite("matrix/muon")
