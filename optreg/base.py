@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,9 +14,9 @@ from optreg.arrays import device_of
 from optreg.backends.work import Decision
 from optreg.config import config_of
 from optreg.copying import Copied
-from optreg.errors import NameTakenError, NotSetUpError, UnknownKeyError, did_you_mean
+from optreg.errors import NameTakenError, NotSetUpError, OptregError, UnknownKeyError, did_you_mean
 from optreg.evaluation import evaluation_weights, refuse_while_evaluating
-from optreg.gradients import assign_gradients, compute_gradients
+from optreg.gradients import assign_gradients, compute_gradients, fit_gradients
 from optreg.hook import Hook, forget_slots, name_of_hook, timing_of
 from optreg.hyperparameters import holding
 from optreg.options import Options
@@ -48,6 +49,7 @@ class Optimizer(Copied):
     _options: Options
     _decision: Decision
     _is_evaluating: bool = False
+    _lossfun: Callable[[], Any] | None
 
     def __new__(cls, *args: Any, **kwds: Any) -> Any:  # noqa: ARG004 (they are for __init__)
         # Not in __init__: a subclass need not call it, and classes written for Chainer do not.
@@ -56,6 +58,7 @@ class Optimizer(Copied):
             self._hooks = {}
             self._decision = Decision()
             self._options = Options(self, {})
+            self._lossfun = None
         except AttributeError as error:  # of attrs.frozen and of frozen dataclasses
             raise TypeError(
                 f"{cls.__name__} is frozen, but an optimizer counts its steps and keeps hooks; "
@@ -193,7 +196,29 @@ class Optimizer(Copied):
             TypeError: not a function.
             GradientError: (a ValueError) no gradients, or some that do not fit.
         """
-        return compute_gradients(self.target, lossfun, args, kwds, cleared=self._use_cleargrads)
+        self._lossfun = None  # should this raise
+        loss = compute_gradients(self.target, lossfun, args, kwds, cleared=self._use_cleargrads)
+        self._lossfun = partial(lossfun, *args, **kwds)
+        return loss
+
+    def recompute_gradients(self) -> Any:
+        """Have the gradients of this step's loss function again, at the parameters as they are now, for a hook.
+
+        Returns:
+            What the loss function returned as the loss.
+
+        Raises:
+            OptregError: there is no loss function: this is not within ``update(lossfun)``, before the update.
+            GradientError: (a ValueError) no gradients, or some that do not fit.
+        """
+        if self._lossfun is None:
+            raise OptregError(
+                "a hook needs the gradients at other parameters, but update() was called without a loss function, or "
+                "the update is made already; call update(lossfun)"
+            )
+        loss = compute_gradients(self.target, self._lossfun, (), {}, cleared=self._use_cleargrads)
+        fit_gradients(named_parameters(self.target))
+        return loss
 
     def apply_gradients(self, gradients: Mapping[str, Any]) -> None:
         """Make a step with gradients at hand.
@@ -294,9 +319,16 @@ class Optimizer(Copied):
         An optimizer with an :meth:`update` of its own calls this before and after it changes the parameters.
         """
         self._require_target()
-        for hook in tuple(self._hooks.values()):  # a hook may add or remove hooks
-            if timing_of(hook) == timing and self._has_hook(hook):
-                hook(self)
+        try:
+            for hook in tuple(self._hooks.values()):  # a hook may add or remove hooks
+                if timing_of(hook) == timing and self._has_hook(hook):
+                    hook(self)
+                    self._after_hook()
+        finally:
+            self._lossfun = None
+
+    def _after_hook(self) -> None:
+        """What is to be done after each hook that is called alone."""
 
     def _run_rules_of_hooks(self, hooks: Sequence[Any], t: int) -> None:
         """Run the rules of some hooks in a pass of their own."""

@@ -234,6 +234,18 @@ def optreg_hooks() -> list[HookSpec]:
             "Make one step of every few calls, with the mean of their gradients.",
         ),
         HookSpec(
+            "sam",
+            "optreg.hooks.sharpness:SAM",
+            "Take the gradients at the worst point of a ball around the parameters.",
+            "Foret et al. 2021, arXiv:2010.01412",
+        ),
+        HookSpec(
+            "asam",
+            "optreg.hooks.sharpness:ASAM",
+            "Take the gradients at the worst point of a region as wide as the weights are large.",
+            "Kwon et al. 2021, arXiv:2102.11600",
+        ),
+        HookSpec(
             "exponential_moving_average",
             f"{averages}:ExponentialMovingAverage",
             "Keep an average of each parameter that forgets exponentially, to evaluate with.",

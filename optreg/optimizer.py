@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
@@ -13,7 +13,7 @@ from optreg.base import Optimizer
 from optreg.errors import OptregError, SkipStep
 from optreg.evaluation import refuse_while_evaluating
 from optreg.gradients import fit_gradients
-from optreg.hook import name_of_hook, observes, timing_of
+from optreg.hook import name_of_hook, observes
 from optreg.hyperparameters import Hyperparameter, boolean, common, holding
 from optreg.masters import widened
 from optreg.overlaps import check_apart
@@ -92,11 +92,14 @@ class GradientMethod(Optimizer):
         refuse_while_evaluating(self, "update()")
         loss = None if lossfun is None else self.compute_gradients(lossfun, *args, **kwds)
         repeats = self._own_repeats()
-        if repeats.are_captured():
-            with repeats.captured():
+        try:
+            if repeats.are_captured():
+                with repeats.captured():
+                    self._update()
+            else:
                 self._update()
-        else:
-            self._update()
+        finally:
+            self._lossfun = None
         return loss
 
     def replay(self, graph: Any) -> None:
@@ -160,14 +163,8 @@ class GradientMethod(Optimizer):
 
     # Hooks
 
-    def call_hooks(self, timing: Literal["pre", "post"] = "pre") -> None:
-        self._require_target()
-        for hook in tuple(self._hooks.values()):  # a hook may add or remove hooks
-            if timing_of(hook) == timing and self._has_hook(hook):
-                hook(self)
-                self.reallocate_cleared_grads()
-
-    call_hooks.__doc__ = Optimizer.call_hooks.__doc__
+    def _after_hook(self) -> None:
+        self.reallocate_cleared_grads()
 
     def _planned(self) -> Plan:
         hooks = tuple(self._hooks.values())

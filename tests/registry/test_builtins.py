@@ -30,6 +30,7 @@ def test_every_required_optimizer_is_there():
 def test_every_required_hook_is_there_under_the_snake_case_of_its_class():
     assert {name: type_of(name) for name in optreg.hook_names("optreg/*")} == {
         "adaptive_gradient_clipping": "AdaptiveGradientClipping",
+        "asam": "ASAM",
         "exponential_moving_average": "ExponentialMovingAverage",
         "gradient_accumulation": "GradientAccumulation",
         "gradient_centralization": "GradientCentralization",
@@ -38,6 +39,7 @@ def test_every_required_hook_is_there_under_the_snake_case_of_its_class():
         "gradient_noise": "GradientNoise",
         "lasso": "Lasso",
         "lookahead": "Lookahead",
+        "sam": "SAM",
         "skip_nonfinite": "SkipNonfinite",
         "stochastic_weight_average": "StochasticWeightAverage",
         "weight_decay": "WeightDecay",

@@ -24,6 +24,8 @@ ARGUMENTS = {
     "gradient_noise": {"eta": 0.01},
     "skip_nonfinite": {},
     "gradient_accumulation": {"steps": 2},
+    "sam": {},
+    "asam": {},
     "exponential_moving_average": {"decay": 0.9},
     "stochastic_weight_average": {"start": 2},
     "lookahead": {"k": 2},
