@@ -106,8 +106,8 @@ class ASAM(SAM):
         p̂ = p + rho·T²·g / ‖T·g‖      T = |p| + eta for weights, 1 for others
         g ← the gradients at p̂       the step is made at p
 
-    Kwon et al. 2021, arXiv:2102.11600, in the form and with the defaults of the authors' code, for any optimizer. There,
-    weights are what is called so; here, parameters with two axes or more. All else is as with ``sam``.
+    Kwon et al. 2021, arXiv:2102.11600, in the form and with the defaults of the authors' code, for any optimizer.
+    There, weights are what is called so; here, parameters with two axes or more. All else is as with ``sam``.
 
     Args:
         rho: the radius of the region, > 0, or a schedule.

@@ -33,7 +33,7 @@ def test_every_public_name_is_in_the_reference(name):
 
 @pytest.mark.parametrize("spec", builtins.optreg_hooks(), ids=lambda spec: spec.name)
 def test_every_hook_is_on_the_page_of_hooks(spec):
-    assert f"\n{spec.name}\n----" in hook_page.page()
+    assert f"\n{spec.name}\n{'-' * len(spec.name)}\n" in hook_page.page()
     assert inspect.getdoc(lookup.implementation(lookup.find("hook", spec.name)))
 
 
