@@ -17,6 +17,7 @@ import numpy as np
 from optimizer_paths import caption, draw_missing
 
 import optreg
+from optreg.rule import names_of_rules
 
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
@@ -164,7 +165,7 @@ def _state(cls: Any, slots: tuple[str, ...]) -> str:
 def _slot(array: Any, weight: Any) -> tuple[str, str]:
     """The shape of a slot and what it begins with, in words."""
     if array is None:
-        return "the parameter's; only where an option asks for it", "zeros"
+        return "only where an option, or the parameter's shape, asks for it", "zeros"
     if array.shape != weight.shape:
         return ("one number" if array.shape == () else str(array.shape)), f"{float(array.flat[0]):g}"
     if np.array_equal(array, weight):
@@ -183,8 +184,7 @@ def source_of(cls: Any) -> str:
         if isinstance(value, FunctionType) and not name.startswith("__") and value.__module__ == cls.__module__
     ]
     methods = [method for method in methods if not hasattr(method, "__attrs_original__")]
-    if "rule" not in vars(cls) and hasattr(cls, "rule"):
-        methods.append(cls.rule)
+    methods += [getattr(cls, name) for name in names_of_rules(cls) if name not in vars(cls)]
     called = {function.__name__: function for method in methods for function in _called(method)}
     texts = [textwrap.dedent(inspect.getsource(each)).rstrip() for each in (*called.values(), *methods)]
     return "\n\n".join(texts)

@@ -8,7 +8,7 @@ from optreg.copying import Copied
 from optreg.errors import OptregError
 from optreg.hyperparameters import values_of
 from optreg.passes import hook_states, prepare_pass, run
-from optreg.rule import used_slots
+from optreg.rule import keeps_states
 from optreg.states import States
 from optreg.targets import named_parameters
 
@@ -116,5 +116,5 @@ def prepare_hook_states(optimizer: Any) -> dict[str, States]:
     return {
         name: hook_states(optimizer, name, hook, parameters)
         for name, hook in optimizer._hooks.items()
-        if isinstance(hook, Hook) and used_slots(hook)
+        if isinstance(hook, Hook) and keeps_states(hook)
     }

@@ -14,12 +14,12 @@ from optreg.base import Optimizer
 from optreg.checkpoints import HOOKS, entries_of
 from optreg.dictionaries import DictionaryDeserializer
 from optreg.hook import prepare_hook_states
-from optreg.hyperparameters import holding
+from optreg.hyperparameters import NOTHING, holding
 from optreg.masters import MASTER, has_master, wants_master
 from optreg.matching import Match
 from optreg.optimizer import GradientMethod
 from optreg.passes import groups_at
-from optreg.rule import has_rule, slots_of, used_slots
+from optreg.rule import has_rule, rule_of, slots_of, used_slots
 from optreg.states import States, fill, misfits
 from optreg.targets import named_parameters, uninitialized_names
 
@@ -69,8 +69,8 @@ def match_states(found: Match, optimizer: Any, entries: Mapping[str, Any], *, ex
     used = {"t", "epoch"}
     parameters = named_parameters(optimizer.target)
     for kept in everything:
-        slots = _slots(optimizer, kept.owner, parameters)
-        used |= _match_states_of(found, kept, dict(parameters), slots, entries, exact=exact)
+        wanted = _wanted(optimizer, kept, parameters)
+        used |= _match_states_of(found, kept, dict(parameters), wanted, entries, exact=exact)
     if type(optimizer).serialize is not Optimizer.serialize:
         used |= _match_own_serialize(found, optimizer, entries, used)
     _match_rest(
@@ -81,16 +81,37 @@ def match_states(found: Match, optimizer: Any, entries: Mapping[str, Any], *, ex
     )
 
 
-def _slots(optimizer: Any, owner: Any, parameters: Sequence[tuple[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """The slots that the hyperparameters of each parameter ask for, by path."""
-    if owner is not optimizer:
-        return dict.fromkeys((path for path, _ in parameters), used_slots(owner))
+@attrs.frozen(eq=False)
+class Wanted:
+    """What the hyperparameters, which are those of the checkpoint, ask for in the state of a parameter.
+
+    Attributes:
+        state: as it is, or a new one where the parameter has another rule now.
+        slots: that are in use.
+        on_demand: slots of its rule that may be left out.
+    """
+
+    state: dict[str, Any]
+    slots: tuple[str, ...]
+    on_demand: frozenset[str]
+
+
+def _wanted(optimizer: Any, kept: Kept, parameters: Sequence[tuple[str, Any]]) -> dict[str, Wanted]:
+    """What is wanted of each parameter, by path."""
+    owner = kept.owner
+    groups = groups_at(optimizer, parameters, max(optimizer.t, 1)) if owner is optimizer else [(NOTHING, parameters)]
     found = {}
-    for values, members in groups_at(optimizer, parameters, max(optimizer.t, 1)):
+    for values, members in groups:
         with holding(optimizer, values):
             for path, parameter in members:
-                master = (MASTER,) if wants_master(optimizer, parameter.data) else ()
-                found[path] = (*used_slots(optimizer), *master)
+                state, slots, on_demand = kept.states[path], used_slots(owner, parameter), frozenset[str]()
+                if has_rule(owner):
+                    on_demand = slots_of(rule_of(owner, parameter).function).on_demand
+                if not set(slots) - on_demand <= state.keys():
+                    state = kept.states.new(owner, path, parameter)
+                if wants_master(owner, parameter.data):
+                    slots = (*slots, MASTER)
+                found[path] = Wanted(state, slots, on_demand)
     return found
 
 
@@ -105,13 +126,12 @@ def _match_states_of(
     found: Match,
     kept: Kept,
     parameters: Mapping[str, Any],
-    slots: Mapping[str, Any],
+    wanted: Mapping[str, Wanted],
     entries: Mapping[str, Any],
     *,
     exact: bool,
 ) -> set[str]:
     """Match the states of parameters that there are; returns the names of the entries that are theirs."""
-    on_demand = slots_of(type(kept.owner).rule).on_demand if has_rule(kept.owner) else ()
     late: dict[str, set[str]] = {}
     if _makes_states_late(kept.owner):
         for name in entries:
@@ -119,15 +139,15 @@ def _match_states_of(
             late.setdefault(f"{start}/", set()).add(key)
     used = set()
     for path, parameter in parameters.items():
-        state = kept.states[path]
+        state, slots = kept.states[path], wanted[path].slots
         start = f"{kept.prefix}{path.strip('/')}/"
-        new = dict(state)
-        for slot in on_demand:
-            if slot not in slots[path] and start + slot not in entries:
+        new = dict(wanted[path].state)
+        for slot in wanted[path].on_demand:
+            if slot not in slots and start + slot not in entries:
                 new.pop(slot, None)
             elif slot not in new:
                 new[slot] = zero_state(parameter.data)
-        if MASTER in slots[path]:
+        if MASTER in slots:
             new.setdefault(MASTER, zero_state(parameter.data))
         elif has_master(kept.owner, new):
             del new[MASTER]

@@ -42,12 +42,14 @@ class GradientMethod(Optimizer):
     :meth:`update_one_cpu` and :meth:`update_one_gpu`.
 
     Attributes:
-        elementwise: False if the rule needs whole tensors.
+        elementwise: False if ``rule`` needs whole tensors.
+        rules: the names of the methods that :meth:`rule_for` chooses from.
         changes_gradients: what the rule does to ``grad`` stays visible after the update.
         common_hyperparameters: what every optimizer can be made with, beside the arguments of its class.
     """
 
     elementwise: ClassVar[bool] = True
+    rules: ClassVar[tuple[str, ...]] = ("rule",)
     changes_gradients: ClassVar[bool] = False
     common_hyperparameters: ClassVar[Mapping[str, Hyperparameter]] = common(_Common)
     _master_weights: bool = False
@@ -160,6 +162,24 @@ class GradientMethod(Optimizer):
         for _, parameter in named_parameters(self.target):
             if parameter.grad is None:
                 parameter.grad = zeros_like(parameter.data)
+
+    # Rules
+
+    def rule_for(self, param: Any) -> str:  # noqa: ARG002 (a subclass decides by the parameter)
+        """The name of the method that is the rule of a parameter: ``rule``, unless a subclass has several.
+
+        Each rule has slots of its own, so a parameter has only those that its rule asks for. ::
+
+            rules = "rule", "rule_of_vectors"
+
+            def rule_for(self, param):
+                return "rule" if param.data.ndim == 2 else "rule_of_vectors"
+
+        Args:
+            param: a parameter with ``.data``, whose shape and dtype may decide, and hyperparameters that are True,
+                False, None or text, which ``options`` may set by the parameter's path.
+        """
+        return "rule"
 
     # Hooks
 

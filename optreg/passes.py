@@ -16,7 +16,7 @@ from optreg.gradients import fit_gradients
 from optreg.hyperparameters import NOTHING, holding, overrides_at, values_at
 from optreg.masters import has_master, wants_master
 from optreg.overlaps import part_gradients
-from optreg.rule import slots_of, used_slots
+from optreg.rule import OwnedRule, keeps_states, rule_of, used_slots
 from optreg.states import States
 from optreg.targets import named_parameters
 from optreg.tracing.nodes import Input
@@ -57,8 +57,26 @@ def prepare_pass(optimizer: Any, timed: Sequence[tuple[Any, int]]) -> Work:
     work = Work(optimizer, hooks, [])
     owners = [owner for owner, _ in timed]
     with work.hooks_held(), holding(optimizer, {} if own_t is None else {"t": own_t}):
-        ready = [_group(optimizer, values, owners, states, members) for values, members in groups if members and owners]
+        ready = [
+            attrs.evolve(_group(optimizer, values, owners, states, alike), run=run)
+            for run, (values, members) in enumerate(groups)
+            if members and owners
+            for alike in _with_equal_rules(optimizer, values, members, own_t)
+        ]
     return attrs.evolve(work, groups=ready)
+
+
+def _with_equal_rules(
+    optimizer: Any, values: Mapping[str, Any], members: list[tuple[str, Any]], own_t: int | None
+) -> list[list[tuple[str, Any]]]:
+    """The members, parted by the optimizer's rule for them, if that is in the pass."""
+    if own_t is None or not optimizer._overrides("rule_for"):
+        return [members]
+    parts: dict[str, list[tuple[str, Any]]] = {}
+    with holding(optimizer, values):
+        for member in members:
+            parts.setdefault(rule_of(optimizer, member[1]).name, []).append(member)
+    return list(parts.values())
 
 
 def _group(
@@ -71,7 +89,7 @@ def _group(
     with holding(optimizer, values):
         for owner, each in zip(owners, states, strict=True):
             if each is not None:
-                _check_slots(owner, members[0][0], each[members[0][0]])
+                _check_slots(owner, *members[0], each[members[0][0]])
             if owner is optimizer:
                 _check_masters(optimizer, members)
         # A tensor with axes tells the slots that follow them from those that are one number.
@@ -103,8 +121,8 @@ def _check_masters(optimizer: Any, members: Sequence[tuple[str, Any]]) -> None:
             )
 
 
-def _check_slots(owner: Any, name: str, state: Mapping[str, Any]) -> None:
-    missing = [slot for slot in used_slots(owner) if slot not in state]
+def _check_slots(owner: Any, name: str, parameter: Any, state: Mapping[str, Any]) -> None:
+    missing = [slot for slot in used_slots(owner, parameter) if slot not in state]
     if missing:
         raise HyperparameterError(
             f"{type(owner).__name__} now uses the slot {missing[0]!r}, but the state of {name} was made without it; "
@@ -144,7 +162,7 @@ def _states_of(owner: Any, optimizer: Any, parameters: Sequence[tuple[str, Any]]
     if owner is optimizer:
         states: States = optimizer._states
         return states
-    if not used_slots(owner):
+    if not keeps_states(owner):
         return None
     name = next((name for name, hook in optimizer._hooks.items() if hook is owner), None)
     if name is None:
@@ -163,20 +181,21 @@ def hook_states(optimizer: Any, name: str, hook: Any, parameters: Sequence[tuple
 
 def _bound(owner: Any, parameter: Any, state: Mapping[str, Any]) -> BoundRule:
     changes = bool(getattr(owner, "changes_gradients", False))
-    if getattr(owner, "elementwise", True) is False:
-        return BoundRule(owner, owner.rule, False, False, changes, not changes, True)
-    rule = traced(owner, rule_inputs(owner, parameter, state)).rule
+    owned = rule_of(owner, parameter)
+    if owned.needs_whole_tensors:
+        return BoundRule(owned, False, False, changes, not changes, True)
+    rule = traced(owned, rule_inputs(owned, parameter, state)).rule
     # A rule that cannot be traced may write to the gradient in ways that nobody has seen.
     writes = rule is None or "grad" in rule.changed
     in_blocks = rule is not None and not rule.reductions
     moves = rule is None or "param" in rule.changed
-    return BoundRule(owner, owner.rule, in_blocks, rule is not None, changes, writes and not changes, moves)
+    return BoundRule(owned, in_blocks, rule is not None, changes, writes and not changes, moves)
 
 
-def rule_inputs(owner: Any, parameter: Any, state: Mapping[str, Any]) -> Inputs:
-    """What the rule of an optimizer or hook is traced with, given a parameter with its gradient, and its state."""
+def rule_inputs(rule: OwnedRule, parameter: Any, state: Mapping[str, Any]) -> Inputs:
+    """What a rule is traced with, given a parameter with its gradient, and its state."""
     data = parameter.data
-    slots = [(name, state.get(name)) for name in slots_of(type(owner).rule).names]
+    slots = [(name, state.get(name)) for name in rule.slots]
     of_slots = (None if slot is None else _input(name, slot, data) for name, slot in slots)
     return _input("param", data, data), _input("grad", parameter.grad, data), *of_slots
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -102,8 +102,12 @@ def _hyperparameters(implementation: Any) -> tuple[Hyperparameter, ...]:
 
 
 def _slots(implementation: Any) -> tuple[str, ...]:
-    rule = getattr(implementation, "rule", None)
-    return tuple(inspect.signature(rule).parameters)[3:] if callable(rule) else ()
+    from optreg.rule import names_of_rules, slots_of
+
+    if not isinstance(implementation, type):
+        return ()
+    slots = (slots_of(getattr(implementation, name)).names for name in names_of_rules(implementation))
+    return tuple(dict.fromkeys(chain.from_iterable(slots)))
 
 
 def distribution_of(plugin: Plugin) -> tuple[str | None, str | None]:

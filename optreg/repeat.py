@@ -140,9 +140,11 @@ class Repeat:
         self.comes_first = self.moves_on and optimizer._plan.is_one_pass
         self._hooks = [(hook, t - optimizer.t) for hook, t, _ in work.hooks]
         self._parameters = named_parameters(optimizer.target)
-        self._classes = [(owner, type(owner), type(owner).rule) for owner in owners]
+        rules = {(id(bound.owner), bound.rule.name): bound.rule for group in work.groups for bound in group.rules}
+        self._rules = [(rule.owner, type(rule.owner), rule.name, rule.function) for rule in rules.values()]
         self._choices = [(owner, name, value) for owner in owners for name, value in _choices_of(owner)]
-        self._plain = len(work.groups) == 1 and not any(map(_has_schedules, owners)) and not work.groups[0].values
+        self._runs = [group.run for group in work.groups]
+        self._plain = not any(map(_has_schedules, owners)) and not any(group.values for group in work.groups)
         self._target, self._plan = optimizer.target, optimizer._plan
         self._states, self._options = optimizer._states, optimizer._options
         self._names = list(vars(optimizer))
@@ -208,8 +210,8 @@ class Repeat:
 
     def _has_same_rules(self) -> bool:
         # Loops, because all() of a generator takes longer than all the rest.
-        for owner, cls, rule in self._classes:
-            if type(owner) is not cls or cls.rule is not rule:
+        for owner, cls, name, rule in self._rules:
+            if type(owner) is not cls or getattr(cls, name) is not rule:
                 return False
         for owner, name, value in self._choices:  # noqa: SIM110
             if getattr(owner, name, None) != value:
@@ -229,11 +231,11 @@ class Repeat:
             object.__setattr__(hook, "t", t + offset)
         if self._plain:
             return self.prepared.evaluate(_as_it_is)
-        of_groups = groups_at(self._optimizer, self._parameters, t) if self.moves_on else [(NOTHING, [])]
+        of_runs = groups_at(self._optimizer, self._parameters, t) if self.moves_on else [(NOTHING, [])]
         with ExitStack() as stack:
             for hook, offset in self._hooks:
                 stack.enter_context(holding(hook, values_at(hook, step_of(hook, t + offset))))
-            return self.prepared.evaluate(lambda number: holding(self._optimizer, of_groups[number][0]))
+            return self.prepared.evaluate(lambda number: holding(self._optimizer, of_runs[self._runs[number]][0]))
 
 
 _AS_IT_IS = nullcontext()

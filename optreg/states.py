@@ -34,7 +34,7 @@ class States(dict[str, dict[str, Any]]):
         for name, parameter in parameters:
             data = parameter.data
             if name not in self:
-                self[name] = self._new(owner, name, parameter)
+                self[name] = self.new(owner, name, parameter)
                 self._made_for[name] = (data.shape, data.dtype)
             elif self._made_for[name] != (data.shape, data.dtype):
                 shape, dtype = self._made_for[name]
@@ -48,7 +48,8 @@ class States(dict[str, dict[str, Any]]):
                     if type(value) is not type(data) or not isinstance(data, np.ndarray):
                         state[key] = moved_beside(value, data) if is_array(value) else value
 
-    def _new(self, owner: Any, name: str, parameter: Any) -> dict[str, Any]:
+    def new(self, owner: Any, name: str, parameter: Any) -> dict[str, Any]:
+        """The state of a parameter before its first step, with what a checkpoint brought for it."""
         state: dict[str, Any] = {}
         master = new_master(parameter.data) if wants_master(owner, parameter.data) else None
         seen = parameter if master is None else Widened(parameter, master)
@@ -91,7 +92,7 @@ class States(dict[str, dict[str, Any]]):
 
 def fill_slots(owner: Any, parameter: Any, state: dict[str, Any]) -> None:
     """Add zeros for the slots of the rule that the state lacks."""
-    for slot in used_slots(owner):
+    for slot in used_slots(owner, parameter):
         if slot not in state:
             state[slot] = zero_state(parameter.data)
 

@@ -15,11 +15,11 @@ import optreg
 ROOT = Path(optreg.__file__).parent
 
 ORDER = """
-    errors arrays contents copying schedules hyperparameters
+    errors arrays contents copying schedules hyperparameters rule
     declarations hookspecs builtins entry_points offers namespaces hook_manager discovery lookup adapters
     config_reader hook_sets registering provenance registry
     overlaps targets gradients options encoding dictionaries
-    rule tracing masters states snapshots checkpoint_files backends norms deprecated passes
+    tracing masters states snapshots checkpoint_files backends norms deprecated passes
     hook repeat plan config checkpoints evaluation base optimizer matching matching_states serializers
     hooks optimizers compare testing bench cli __init__ __main__
 """.split()  # noqa: SIM905 (to be read in lines)

@@ -23,7 +23,6 @@ from optreg.backends.variants import Signature, SlotType, Variant, variant_of
 from optreg.backends.work import Group, Repeatable, Tensor, Work
 from optreg.errors import UntraceableRuleError
 from optreg.masters import MASTER
-from optreg.rule import slots_of
 
 
 @attrs.frozen
@@ -92,11 +91,10 @@ class CupyBackend:
         return found
 
     def _variant(self, group: Group, signature: Signature) -> Variant[Kernels] | None:
-        owners = [rule.owner for rule in group.rules]
-        if any(getattr(owner, "elementwise", True) is False for owner in owners):
+        if any(bound.rule.needs_whole_tensors for bound in group.rules):
             return None
         try:
-            return variant_of(owners, [not rule.changes_gradients for rule in group.rules], signature, kernels_of)
+            return variant_of(group.rules, signature, kernels_of)
         except UntraceableRuleError as error:
             self._warn(f"{error}; CuPy runs it as it is written, or say elementwise = False")
             return None
@@ -140,9 +138,9 @@ def _kind(tensor: Tensor, group: Group) -> Kind | None:
     data, grad = tensor.parameter.data, tensor.parameter.grad
     arrays = [data, grad]
     slots = []
-    for rule, state in zip(group.rules, tensor.states, strict=True):
+    for bound, state in zip(group.rules, tensor.states, strict=True):
         types: list[SlotType] = []
-        for name in slots_of(type(rule.owner).rule).names:
+        for name in bound.rule.slots:
             slot = state.get(name)
             single = slot is not None and slot.ndim == 0 and data.ndim > 0
             types.append(None if slot is None else (slot.real.dtype, single))

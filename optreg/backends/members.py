@@ -12,7 +12,6 @@ import attrs
 from optreg.arrays import Array
 from optreg.backends.work import Tensor, Work
 from optreg.masters import MASTER
-from optreg.rule import slots_of
 from optreg.targets import Parameter
 
 Holding: TypeAlias = Callable[[int], AbstractContextManager[None]]
@@ -39,8 +38,8 @@ def members_of(tensors: Sequence[tuple[int, Tensor]], work: Work) -> list[Member
 def _slots(tensor: Tensor, number: int, work: Work) -> list[tuple[dict[str, Any], str]]:
     slots = [
         (state, name)
-        for rule, state in zip(work.groups[number].rules, tensor.states, strict=True)
-        for name in slots_of(type(rule.owner).rule).names
+        for bound, state in zip(work.groups[number].rules, tensor.states, strict=True)
+        for name in bound.rule.slots
         if state.get(name) is not None
     ]
     return slots if tensor.master_in is None else [*slots, (tensor.master_in, MASTER)]

@@ -28,7 +28,6 @@ from optreg.backends.variants import Signature, SlotType, Variant, variant_of
 from optreg.backends.work import Group, Tensor, Work
 from optreg.errors import UntraceableRuleError
 from optreg.masters import MASTER
-from optreg.rule import slots_of
 
 WORTH_COMPILING = 1.0
 """Seconds that NumPy works before the compiler is started."""
@@ -120,11 +119,9 @@ class NumbaBackend:
         sorted_out: dict[Variant[Kernels], list[tuple[int, Tensor]]],
         left: list[tuple[Variant[Kernels] | None, int, Tensor]],
     ) -> None:
-        owners = [rule.owner for rule in group.rules]
-        if any(getattr(owner, "elementwise", True) is False for owner in owners):
+        if any(bound.rule.needs_whole_tensors for bound in group.rules):
             left.extend((None, number, tensor) for tensor in group.tensors)
             return
-        keeps = [not rule.changes_gradients for rule in group.rules]
         variants: dict[Signature, Variant[Kernels] | None] = {}
         for tensor in group.tensors:
             signature = _signature(tensor, group)
@@ -133,7 +130,7 @@ class NumbaBackend:
                 continue
             if signature not in variants:
                 try:
-                    variants[signature] = variant_of(owners, keeps, signature, kernels_of)
+                    variants[signature] = variant_of(group.rules, signature, kernels_of)
                 except UntraceableRuleError as error:
                     variants[signature] = None
                     self._warn(f"{error}; NumPy runs it, or say elementwise = False")
@@ -174,9 +171,9 @@ def _signature(tensor: Tensor, group: Group) -> Signature | None:
     data, grad = tensor.parameter.data, tensor.parameter.grad
     arrays = [data, grad]
     slots = []
-    for rule, state in zip(group.rules, tensor.states, strict=True):
+    for bound, state in zip(group.rules, tensor.states, strict=True):
         types: list[SlotType] = []
-        for name in slots_of(type(rule.owner).rule).names:
+        for name in bound.rule.slots:
             slot = state.get(name)
             single = slot is not None and slot.ndim == 0 and data.ndim > 0
             types.append(None if slot is None else (slot.real.dtype, single))

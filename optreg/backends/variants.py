@@ -9,7 +9,8 @@ import attrs
 import numpy as np
 
 from optreg.arrays import compute_dtype
-from optreg.rule import flags_of, slots_of
+from optreg.backends.work import BoundRule
+from optreg.rule import OwnedRule, flags_of
 from optreg.tracing.chain import Link, chain, stored_as, with_master
 from optreg.tracing.nodes import DType, Input, Rule
 from optreg.tracing.trace import Inputs, condition, guard, trace, traced, types_of
@@ -77,31 +78,32 @@ _VARIANTS: dict[Any, list[Variant[Any]]] = {}
 
 
 def variant_of(
-    owners: Sequence[Any], keeps_gradient: Sequence[bool], signature: Signature, compiled: Callable[[Rule], Kernels]
+    bound: Sequence[BoundRule], signature: Signature, compiled: Callable[[Rule], Kernels]
 ) -> Variant[Kernels]:
     """The variant that the owners' present hyperparameters and ``t`` ask for, traced and compiled where it is new.
 
     Raises:
         UntraceableRuleError: a rule cannot be compiled.
     """
-    rules = tuple((type(owner), type(owner).rule, flags_of(owner)) for owner in owners)
-    key = (compiled, rules, tuple(keeps_gradient), signature)
-    known = _VARIANTS.setdefault(key, [])
+    owners, rules = [each.owner for each in bound], [each.rule for each in bound]
+    keeps_gradient = tuple(not each.changes_gradients for each in bound)
+    texts = tuple((type(rule.owner), rule.function, flags_of(rule.owner)) for rule in rules)
+    known = _VARIANTS.setdefault((compiled, texts, keeps_gradient, signature), [])
     for variant in known:
         if variant.holds(owners):
             return variant
-    inputs = [_inputs(owner, signature, slots) for owner, slots in zip(owners, signature.slots, strict=True)]
-    together = list(zip(owners, inputs, keeps_gradient, strict=True))
-    rule = chain([Link(trace(owner, arrays), keeps) for owner, arrays, keeps in together])
+    inputs = [_inputs(rule, signature, slots) for rule, slots in zip(rules, signature.slots, strict=True)]
+    together = list(zip(rules, inputs, strict=True))
+    joined = chain([Link(trace(*each), keeps) for each, keeps in zip(together, keeps_gradient, strict=True)])
     if signature.has_master:
-        rule = with_master(rule, signature.param)
-    rule = stored_as(rule, _stored(owners, signature))
-    lasts = not any(traced(owner, arrays).fleeting for owner, arrays, _ in together)
-    same_branches, types = guard(rule.guards, "owners"), types_of(rule.scalars, "owners")
+        joined = with_master(joined, signature.param)
+    joined = stored_as(joined, _stored(rules, signature))
+    lasts = not any(traced(*each).fleeting for each in together)
+    same_branches, types = guard(joined.guards, "owners"), types_of(joined.scalars, "owners")
     known_types = types(owners)
     variant = Variant(
-        rule=rule,
-        kernels=compiled(rule),
+        rule=joined,
+        kernels=compiled(joined),
         lasts=lasts,
         holds=lambda owners: same_branches(owners) and types(owners) in (known_types, None),
         types=known_types,
@@ -111,22 +113,21 @@ def variant_of(
     return variant
 
 
-def _inputs(owner: Any, signature: Signature, slots: Sequence[SlotType]) -> Inputs:
-    names = slots_of(type(owner).rule).names
+def _inputs(rule: OwnedRule, signature: Signature, slots: Sequence[SlotType]) -> Inputs:
     return (
         Input("param", compute_dtype(signature.param)),
         Input("grad", compute_dtype(signature.grad)),
         *(
             None if slot is None else Input(name, compute_dtype(slot[0]), slot[1])
-            for name, slot in zip(names, slots, strict=True)
+            for name, slot in zip(rule.slots, slots, strict=True)
         ),
     )
 
 
-def _stored(owners: Sequence[Any], signature: Signature) -> dict[str, DType]:
+def _stored(rules: Sequence[OwnedRule], signature: Signature) -> dict[str, DType]:
     """The dtypes of the arrays, by the names of the joined rule."""
     dtypes = {"param": signature.param, "grad": signature.grad}
-    for number, (owner, slots) in enumerate(zip(owners, signature.slots, strict=True)):
-        names = slots_of(type(owner).rule).names
-        dtypes |= {f"{number}.{name}": slot[0] for name, slot in zip(names, slots, strict=True) if slot is not None}
+    for number, (rule, slots) in enumerate(zip(rules, signature.slots, strict=True)):
+        named = zip(rule.slots, slots, strict=True)
+        dtypes |= {f"{number}.{name}": slot[0] for name, slot in named if slot is not None}
     return dtypes

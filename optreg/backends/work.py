@@ -10,7 +10,7 @@ import attrs
 
 from optreg.arrays import Array, to_host
 from optreg.hyperparameters import holding
-from optreg.rule import slots_of
+from optreg.rule import OwnedRule
 
 
 class Decision:
@@ -41,8 +41,7 @@ class BoundRule:
     """A rule, ready to be called on arrays.
 
     Attributes:
-        owner: the optimizer or hook, whose hyperparameters hold the values of the step while the rule runs.
-        function: called as ``function(param, grad, *slots)``.
+        rule: a method of its owner, whose hyperparameters hold the values of the step while it runs.
         elementwise: it may be run on the tensor in blocks.
         of_real_elements: it takes complex arrays as pairs of real numbers, and no empty ones; else, arrays as they are.
         changes_gradients: what it does to ``grad`` is meant to be seen.
@@ -50,13 +49,23 @@ class BoundRule:
         changes_parameter: it may change ``param``.
     """
 
-    owner: Any
-    function: Callable[..., None]
+    rule: OwnedRule
     elementwise: bool
     of_real_elements: bool
     changes_gradients: bool
     overwrites_gradient: bool
     changes_parameter: bool
+
+    @property
+    def owner(self) -> Any:
+        """The optimizer or hook."""
+        return self.rule.owner
+
+    @property
+    def function(self) -> Callable[..., None]:
+        """The rule, called as ``function(param, grad, *slots)``."""
+        function: Callable[..., None] = getattr(self.owner, self.rule.name)
+        return function
 
 
 @attrs.frozen(eq=False)
@@ -74,25 +83,24 @@ class Tensor:
 
     def slots(self, rules: Sequence[BoundRule]) -> list[list[Array | None]]:
         """The arrays of each rule's slots, in the order of its arguments; None for one that is not in use."""
-        return [
-            [state.get(slot) for slot in slots_of(type(rule.owner).rule).names]
-            for rule, state in zip(rules, self.states, strict=True)
-        ]
+        return [[state.get(slot) for slot in bound.rule.slots] for bound, state in zip(rules, self.states, strict=True)]
 
 
 @attrs.frozen(eq=False)
 class Group:
-    """Tensors with equal hyperparameters.
+    """Tensors with equal hyperparameters and the same rules.
 
     Attributes:
         values: what the optimizer's attributes become while a rule of the group runs.
         rules: in the order in which they see a tensor.
         tensors: that they change.
+        run: the number of the run of parameters with equal hyperparameters that it is a part of; see ``groups_at``.
     """
 
     values: Mapping[str, Any]
     rules: Sequence[BoundRule]
     tensors: Sequence[Tensor]
+    run: int = 0
 
 
 @attrs.frozen(eq=False)

@@ -14,7 +14,7 @@ from optreg.hook import is_rule_hook, prepare_hook_states, timing_of
 from optreg.hyperparameters import signature
 from optreg.masters import has_master
 from optreg.passes import rule_inputs
-from optreg.rule import has_rule
+from optreg.rule import has_rule, rule_of
 from optreg.tracing.chain import Link, chain, stored_as, with_master
 from optreg.tracing.nodes import Input, Rule
 from optreg.tracing.trace import trace
@@ -83,7 +83,8 @@ def _joined(
     for owner in owners:
         own = [states for name, states in of_hooks if optimizer._hooks[name] is owner]
         state = optimizer._states["/w"] if owner is optimizer else own[0]["/w"] if own else {}
-        rule = trace(owner, rule_inputs(owner, parameter, state))
+        owned = rule_of(owner, parameter)
+        rule = trace(owned, rule_inputs(owned, parameter, state))
         links.append(Link(rule, not getattr(owner, "changes_gradients", False)))
     rule = chain(links)
     if has_master(optimizer, optimizer._states["/w"]):

@@ -20,7 +20,7 @@ from optreg.offers import BUILTIN, Offer, Plugin
 from optreg.optimizer import GradientMethod
 from optreg.passes import rule_inputs
 from optreg.registry import hook_set
-from optreg.rule import has_rule
+from optreg.rule import has_rule, rule_of
 from optreg.snapshots import GENERATORS
 from optreg.tracing.nodes import Load, Reduction, Rule, Value, in_order, operands_of
 from optreg.tracing.trace import trace
@@ -155,7 +155,8 @@ def traced_rule(owner: Any, optimizer: Any) -> Rule:
     if owner is not optimizer:
         known_as = next(name for name, hook in optimizer._hooks.items() if hook is owner)
         states = prepare_hook_states(optimizer).get(known_as, {})
-    return trace(owner, rule_inputs(owner, parameter, states.get(name, {})))
+    rule = rule_of(owner, parameter)
+    return trace(rule, rule_inputs(rule, parameter, states.get(name, {})))
 
 
 def sees_all_gradients(owner: Any) -> bool:

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 
 from optreg.errors import OptregError, UntraceableRuleError
-from optreg.rule import flags_of
+from optreg.rule import OwnedRule, flags_of
 from optreg.tracing.functions import FUNCTIONS
 from optreg.tracing.nodes import Input, Load, Rule
 from optreg.tracing.stand_in import StandIn
@@ -42,29 +42,29 @@ class Traced:
 _TRACED: WeakKeyDictionary[type, dict[Any, list[Traced]]] = WeakKeyDictionary()
 
 
-def traced(owner: Any, inputs: Inputs) -> Traced:
-    """What the rule of an optimizer or hook does with its present hyperparameters and ``t``, traced where it is new."""
-    of_class = _TRACED.setdefault(type(owner), {})
-    known = of_class.setdefault((type(owner).rule, flags_of(owner), inputs), [])
+def traced(rule: OwnedRule, inputs: Inputs) -> Traced:
+    """What a rule does with the present hyperparameters and ``t`` of its owner, traced where it is new."""
+    of_class = _TRACED.setdefault(type(rule.owner), {})
+    known = of_class.setdefault((rule.function, flags_of(rule.owner), inputs), [])
     for each in known:
-        if each.holds(owner):
+        if each.holds(rule.owner):
             return each
-    found = _trace_twice(owner, inputs)
+    found = _trace_twice(rule, inputs)
     known.append(found)
     return found
 
 
-def trace(owner: Any, inputs: Inputs) -> Rule:
+def trace(rule: OwnedRule, inputs: Inputs) -> Rule:
     """As :func:`traced`, for those that need a rule: one that is right for this step, at least.
 
     Raises:
         UntraceableRuleError: the rule does something that cannot be compiled; the message names the line.
     """
-    found = traced(owner, inputs)
+    found = traced(rule, inputs)
     if found.fleeting:
-        return _run(owner, inputs, Recording(FUNCTIONS))
+        return _run(rule, inputs, Recording(FUNCTIONS))
     if found.rule is None:
-        raise found.error or UntraceableRuleError(f"the rule of {type(owner).__name__} cannot be compiled")
+        raise found.error or UntraceableRuleError(f"the {rule} cannot be compiled")
     return found.rule
 
 
@@ -100,26 +100,25 @@ def types_of(scalars: Sequence[str], name: str = "self") -> Callable[[Any], tupl
     return types
 
 
-def _trace_twice(owner: Any, inputs: Inputs) -> Traced:
+def _trace_twice(owned: OwnedRule, inputs: Inputs) -> Traced:
     """A rule that draws random numbers, or counts somewhere, is another one the second time."""
     recording = Recording(FUNCTIONS)
     rule: Rule | None = None
     error: UntraceableRuleError | None = None
     try:
-        rule = _run(owner, inputs, recording)
-        again = _run(owner, inputs, Recording(FUNCTIONS))
+        rule = _run(owned, inputs, recording)
+        again = _run(owned, inputs, Recording(FUNCTIONS))
         if (again.scalars, again.guards) != (rule.scalars, rule.guards):
             rule = None
             error = UntraceableRuleError(
-                f"the rule of {type(owner).__name__} gives other numbers each time it runs; "
-                f"random numbers and counters cannot be compiled"
+                f"the {owned} gives other numbers each time it runs; random numbers and counters cannot be compiled"
             )
         fleeting = rule is not None and recording.journal.fleeting
     except UntraceableRuleError as found:
         rule, error, fleeting = None, found, False
     same_branches = guard(tuple(recording.journal.guards.items()))
     types = types_of(tuple(recording.scalars))
-    known = types(owner)
+    known = types(owned.owner)
     return Traced(
         rule=None if fleeting else rule,
         error=error,
@@ -128,16 +127,17 @@ def _trace_twice(owner: Any, inputs: Inputs) -> Traced:
     )
 
 
-def _run(owner: Any, inputs: Inputs, recording: Recording) -> Rule:
+def _run(rule: OwnedRule, inputs: Inputs, recording: Recording) -> Rule:
     used = [each for each in inputs if each is not None]
     loads = [Load(position, each.dtype, each.single) for position, each in enumerate(used)]
     symbols = {each.name: Symbol(recording, load, each.single) for each, load in zip(used, loads, strict=True)}
     try:
         with np.errstate(all="ignore"):
-            stand_in = StandIn(owner, recording.journal)
-            returned = type(owner).rule(stand_in, *(None if each is None else symbols[each.name] for each in inputs))
+            stand_in: Any = StandIn(rule.owner, recording.journal)
+            arrays: list[Any] = [None if each is None else symbols[each.name] for each in inputs]
+            returned: object = rule.function(stand_in, *arrays)
     except Exception as error:
-        raise UntraceableRuleError(_explained(owner, error)) from error
+        raise UntraceableRuleError(_explained(rule, error)) from error
     stores = [
         (position, symbols[each.name].value)
         for position, (each, load) in enumerate(zip(used, loads, strict=True))
@@ -145,7 +145,7 @@ def _run(owner: Any, inputs: Inputs, recording: Recording) -> Rule:
     ]
     if returned is not None and not stores:
         raise OptregError(
-            f"the rule of {type(owner).__name__} returns a value and changes none of its arrays, so it would do "
+            f"the {rule} returns a value and changes none of its arrays, so it would do "
             f"nothing; a rule changes its arrays in place, as in param -= self.lr * grad, and returns nothing"
         )
     return Rule(tuple(used), tuple(recording.scalars), tuple(recording.journal.guards.items()), tuple(stores))
@@ -155,7 +155,7 @@ _NOT_THE_AUTHORS = Path(__file__).parent, Path(np.__file__).parent
 """Where lines stand that the author of a rule did not write."""
 
 
-def _explained(owner: Any, error: Exception) -> str:
+def _explained(rule: OwnedRule, error: Exception) -> str:
     """The error with the last line of the author's text that led to it."""
     frames = [
         frame
@@ -164,4 +164,4 @@ def _explained(owner: Any, error: Exception) -> str:
     ]
     where = f" ({frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
     what = str(error) if isinstance(error, UntraceableRuleError) else f"{type(error).__name__}: {error}"
-    return f"the rule of {type(owner).__name__} cannot be compiled: {what}{where}"
+    return f"the {rule} cannot be compiled: {what}{where}"

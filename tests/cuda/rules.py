@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import optreg
-from optreg.rule import slots_of
+from optreg.rule import OwnedRule, slots_of
 from optreg.tracing.chain import Link, chain, stored_as, with_master
 from optreg.tracing.nodes import Input, Rule
 from optreg.tracing.trace import trace
@@ -47,7 +47,7 @@ def joined(owners: list[Any], param: Any, states: list[dict[str, Any]]) -> Rule:
             Input("grad", dtype),
             *(None if slot is None else Input(name, slot.dtype, slot.ndim < param.ndim) for name, slot in slots),
         )
-        links.append(Link(trace(owner, inputs), not getattr(owner, "changes_gradients", False)))
+        links.append(Link(trace(OwnedRule(owner), inputs), not getattr(owner, "changes_gradients", False)))
     rule = chain(links)
     if any("master" in state for state in states):
         rule = with_master(rule, stored)

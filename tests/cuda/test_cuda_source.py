@@ -10,6 +10,7 @@ import pytest
 
 import optreg
 from optreg.backends.cuda_source import OPTIONS, REDUCE, STEP, TABLES, THREADS, WORDS, cuda_sources
+from optreg.rule import OwnedRule
 from optreg.tracing.chain import Link, chain
 from optreg.tracing.nodes import Input
 from optreg.tracing.trace import trace
@@ -74,7 +75,9 @@ def test_a_spill_would_be_noticed():
 
 def rule_of(name, dtype="float32"):
     optimizer = optreg.create(name)
-    return chain([Link(trace(optimizer, (Input("param", np.dtype(dtype)), Input("grad", np.dtype(dtype)))), True)])
+    return chain(
+        [Link(trace(OwnedRule(optimizer), (Input("param", np.dtype(dtype)), Input("grad", np.dtype(dtype)))), True)]
+    )
 
 
 @pytest.mark.parametrize(("dtype", "elements"), [("float32", 4), ("float64", 2)])

@@ -8,6 +8,7 @@ import pytest
 import optreg
 from optreg.backends.element_source import element_source
 from optreg.errors import UntraceableRuleError
+from optreg.rule import OwnedRule
 from optreg.tracing.nodes import Input
 from optreg.tracing.trace import trace
 
@@ -120,7 +121,7 @@ def test_every_operation_has_numpys_bits_on_special_values(dtype, tmp_path):
     param, grad = (each.ravel() for each in np.meshgrid(special, special))
     inputs = (Input("param", param.dtype), Input("grad", param.dtype))
     owners = {name: owner_of(operation) for name, operation in (OPERATIONS | NEAR).items()}
-    traces = [trace(owner, inputs) for owner in owners.values()]
+    traces = [trace(OwnedRule(owner), inputs) for owner in owners.values()]
     for (name, owner), run in zip(owners.items(), compiled(traces, tmp_path), strict=True):
         expected, found = param.copy(), param.copy()
         with np.errstate(all="ignore"):
@@ -138,4 +139,4 @@ def test_what_cplusplus_cannot_do_is_an_error_that_names_it():
     owner = owner_of(lambda p, g: np.where(p > 0, 2, 3) ** np.where(p > 0, 2, 3) * g)
     param = np.dtype("float32")
     with pytest.raises(UntraceableRuleError, match=r"np\.power of int64 cannot be compiled to C\+\+"):
-        element_source(trace(owner, (Input("param", param), Input("grad", param))))
+        element_source(trace(OwnedRule(owner), (Input("param", param), Input("grad", param))))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from optreg.rule import slots_of
+from optreg.rule import OwnedRule, slots_of
 from optreg.tracing.nodes import HostValue, Input, Load, Reduction, Rule, Size, Value, in_order
 from optreg.tracing.trace import trace
 
@@ -26,7 +26,7 @@ def inputs_of(owner: Any, param: Any, grad: Any, state: dict[str, Any]) -> tuple
 
 def run_traced(owner: Any, param: Any, grad: Any, state: dict[str, Any]) -> Rule:
     """Do to the arrays what the rule would do, by way of its trace."""
-    rule = trace(owner, inputs_of(owner, param, grad, state))
+    rule = trace(OwnedRule(owner), inputs_of(owner, param, grad, state))
     arrays = {"param": param, "grad": grad, **state}
     interpret(rule, [arrays[each.name] for each in rule.inputs], "self", owner)
     return rule

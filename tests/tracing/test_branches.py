@@ -11,6 +11,7 @@ import pytest
 
 from optreg.hyperparameters import boolean, fraction, positive
 from optreg.optimizer import GradientMethod
+from optreg.rule import OwnedRule
 from optreg.tracing.nodes import Input
 from optreg.tracing.trace import guard, trace, traced
 
@@ -21,7 +22,7 @@ INPUTS = (Input("param", np.dtype("float32")), Input("grad", np.dtype("float32")
 
 def assert_traced(owner):
     """The trace does what the rule does, with the owner as it is now. Returns the trace."""
-    rule = trace(owner, INPUTS)
+    rule = trace(OwnedRule(owner), INPUTS)
     grad = np.linspace(-2, 2, 9, dtype=np.float32)
     param, traced_param = np.ones(9, np.float32), np.ones(9, np.float32)
     owner.rule(param, grad)
@@ -62,7 +63,7 @@ def test_a_branch_on_the_step_is_another_trace():
 def test_a_guard_is_not_asked_after_one_that_fails():
     owner = StepByStep(t0=1.5)
     owner.t = 2
-    holds = guard(trace(owner, INPUTS).guards)
+    holds = guard(trace(OwnedRule(owner), INPUTS).guards)
     assert holds(owner)
     owner.t = 1  # where 1 / (t - 1) is an error
     assert not holds(owner)
@@ -72,8 +73,8 @@ def test_a_trace_is_made_once_for_each_branch():
     owner = StepByStep(t0=1.5)
     found = set()
     for owner.t in range(1, 30):
-        found.add(traced(owner, INPUTS))
-        assert traced(owner, INPUTS) in found
+        found.add(traced(OwnedRule(owner), INPUTS))
+        assert traced(OwnedRule(owner), INPUTS) in found
     assert len(found) == 5
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import optreg
-from optreg.rule import used_slots
+from optreg.rule import OwnedRule
 
 from .interpreter import run_traced
 
@@ -43,9 +43,9 @@ def test_the_trace_of_a_built_in_does_what_its_rule_does(name, values, dtype):
         gradient = one_gradient(rng, 203, dtype)
         written.apply_gradients({"w": gradient.copy()})
         traced.t = t
-        run_traced(traced, theirs, gradient, {slot: state[slot] for slot in used_slots(traced)})
+        run_traced(traced, theirs, gradient, {slot: state[slot] for slot in OwnedRule(traced).used_slots()})
         assert_same(ours, theirs, name in NORMS)
-        for slot in used_slots(traced):
+        for slot in OwnedRule(traced).used_slots():
             assert_same(written._states["/w"][slot], state[slot], name in NORMS)
 
 

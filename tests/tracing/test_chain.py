@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import optreg
 from optreg.hook import Hook
 from optreg.hyperparameters import nonnegative
+from optreg.rule import OwnedRule
 from optreg.tracing.chain import Link, chain, stored_as
 from optreg.tracing.nodes import Input, Load
 from optreg.tracing.trace import trace
@@ -62,7 +63,7 @@ def chained(owners, arrays):
     links = []
     for owner, state in zip(owners, arrays[2], strict=True):
         keeps = not getattr(owner, "changes_gradients", False)
-        links.append(Link(trace(owner, inputs_of(owner, arrays[0], arrays[1], state)), keeps))
+        links.append(Link(trace(OwnedRule(owner), inputs_of(owner, arrays[0], arrays[1], state)), keeps))
     return chain(links)
 
 
@@ -148,7 +149,9 @@ def test_a_gradient_that_is_kept_is_not_stored_nor_seen_by_the_next():
 def test_arrays_of_another_dtype_are_converted_at_the_edges(stored):
     owner = optreg.create("momentum_sgd")
     single = np.dtype("float32")
-    rule = chain([Link(trace(owner, (Input("param", single), Input("grad", single), Input("buf", single))), True)])
+    rule = chain(
+        [Link(trace(OwnedRule(owner), (Input("param", single), Input("grad", single), Input("buf", single))), True)]
+    )
     edge = stored_as(rule, {"param": np.dtype(stored), "grad": np.dtype(stored)})
     assert [each.dtype.name for each in edge.inputs] == [stored, stored, "float32"]
     param, grad, buf = np.linspace(1, 2, 5).astype(stored), np.linspace(-1, 1, 5).astype(stored), np.ones(5, "f4")
@@ -161,6 +164,6 @@ def test_arrays_of_another_dtype_are_converted_at_the_edges(stored):
 
 def test_untouched_arrays_are_not_stored():
     param = np.dtype("float64")
-    rule = trace(optreg.create("sgd"), (Input("param", param), Input("grad", param)))
+    rule = trace(OwnedRule(optreg.create("sgd")), (Input("param", param), Input("grad", param)))
     assert [position for position, _ in chain([Link(rule, True), Link(rule, True)]).stores] == [0]
     assert all(isinstance(value, Load) is False for _, value in rule.stores)

@@ -8,6 +8,7 @@ import pytest
 
 from optreg.hyperparameters import positive
 from optreg.optimizer import GradientMethod
+from optreg.rule import OwnedRule
 from optreg.tracing.nodes import Input
 from optreg.tracing.trace import trace, traced
 
@@ -47,7 +48,7 @@ def test_a_rule_with_functions_of_math_is_right_at_every_step(backend, monkeypat
 def test_such_a_trace_is_right_for_its_step_alone():
     optimizer = Rooted()
     optimizer.t = 4
-    assert traced(optimizer, INPUTS).fleeting
-    first = trace(optimizer, INPUTS)
+    assert traced(OwnedRule(optimizer), INPUTS).fleeting
+    first = trace(OwnedRule(optimizer), INPUTS)
     optimizer.t = 9
-    assert trace(optimizer, INPUTS).scalars != first.scalars
+    assert trace(OwnedRule(optimizer), INPUTS).scalars != first.scalars

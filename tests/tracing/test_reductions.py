@@ -7,6 +7,7 @@ import pytest
 
 from optreg.backends.kernel_source import sources
 from optreg.errors import UntraceableRuleError
+from optreg.rule import OwnedRule
 from optreg.tracing.chain import Link, chain
 from optreg.tracing.nodes import Input, Reduction, Size, in_order
 from optreg.tracing.trace import trace
@@ -144,7 +145,7 @@ def test_the_result_of_a_reduction_is_a_number_and_no_array():
         np.sum(grad)[...] = 1
 
     with pytest.raises(UntraceableRuleError, match="only slots can"):
-        trace(owner_of(changed), inputs_of(owner_of(changed), *arrays_of("float64")))
+        trace(OwnedRule(owner_of(changed)), inputs_of(owner_of(changed), *arrays_of("float64")))
 
 
 def test_a_slot_that_is_one_number_is_its_own_sum_and_mean():
@@ -170,8 +171,8 @@ def test_the_mean_is_divided_by_the_size_of_each_tensor():
 
     owner = owner_of(rule)
     small, large = arrays_of("float64", (3,)), arrays_of("float64", (5, 8))
-    made = trace(owner, inputs_of(owner, *small))
-    assert made is trace(owner, inputs_of(owner, *large))
+    made = trace(OwnedRule(owner), inputs_of(owner, *small))
+    assert made is trace(OwnedRule(owner), inputs_of(owner, *large))
     assert sum(isinstance(value, Size) for value in in_order(value for _, value in made.stores)) == 1
 
 
@@ -184,7 +185,7 @@ def nested(self, param, grad, m, n):
 
 def test_what_needs_other_reductions_comes_in_a_later_stage():
     owner = owner_of(nested)
-    made = trace(owner, inputs_of(owner, *arrays_of("float32")))
+    made = trace(OwnedRule(owner), inputs_of(owner, *arrays_of("float32")))
     assert len(made.reductions) == 4
     stages = sources(made).stages
     # ‖g‖ and ‖p‖ can be had at once; the maximum of m needs the first, and the norm of the update needs that.
@@ -201,7 +202,7 @@ def test_reductions_that_nothing_uses_are_not_made():
         param -= grad
 
     owner = owner_of(rule)
-    made = trace(owner, inputs_of(owner, *arrays_of("float32")))
+    made = trace(OwnedRule(owner), inputs_of(owner, *arrays_of("float32")))
     assert made.reductions == []
     assert sources(made).stages == ()
 
@@ -214,7 +215,7 @@ def test_a_reduction_after_a_long_chain_of_operations_has_a_stage():
         param -= np.sum(m)
 
     owner = owner_of(rule)
-    assert len(sources(trace(owner, inputs_of(owner, *arrays_of("float32")))).stages) == 1
+    assert len(sources(trace(OwnedRule(owner), inputs_of(owner, *arrays_of("float32")))).stages) == 1
 
 
 def test_a_chain_reduces_the_gradient_that_the_rules_before_have_changed():
@@ -233,7 +234,7 @@ def test_a_chain_reduces_the_gradient_that_the_rules_before_have_changed():
     state.pop("n")
     states = [{}, state, {}]
     links = [
-        Link(trace(owner, inputs_of(owner, param, grad, each)), keeps)
+        Link(trace(OwnedRule(owner), inputs_of(owner, param, grad, each)), keeps)
         for owner, each, keeps in zip(owners, states, (False, True, True), strict=True)
     ]
     rule = chain(links)
@@ -253,4 +254,4 @@ def test_complex_and_half_precision_arrays_are_traced_as_the_numbers_they_are_ma
     def rule(self, param, grad):
         param -= grad / np.sum(grad)
 
-    assert isinstance(trace(owner_of(rule), inputs).reductions[0], Reduction)
+    assert isinstance(trace(OwnedRule(owner_of(rule)), inputs).reductions[0], Reduction)

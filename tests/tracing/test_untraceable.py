@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from optreg.errors import UntraceableRuleError
+from optreg.rule import OwnedRule
 from optreg.tracing.nodes import Input
 from optreg.tracing.trace import trace
 
@@ -272,7 +273,7 @@ def line_of(rule):
 def test_the_error_names_the_line_and_says_what_to_write(rule):
     owner = type("Sophia", (Owner,), {"rule": rule})()
     with pytest.raises(UntraceableRuleError, match=r"^the rule of Sophia cannot be compiled: ") as caught:
-        trace(owner, INPUTS)
+        trace(OwnedRule(owner), INPUTS)
     assert SAYS[rule] in str(caught.value)
     assert f"({__file__}, line {line_of(rule)}: " in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -287,7 +288,7 @@ def test_the_line_is_that_of_the_authors_helper():
             param -= helper(grad)
 
     with pytest.raises(UntraceableRuleError, match=re.escape("return np.median(array)")):
-        trace(Author(), INPUTS)
+        trace(OwnedRule(Author()), INPUTS)
 
 
 def test_random_numbers_from_elsewhere_are_noticed():
@@ -296,7 +297,7 @@ def test_random_numbers_from_elsewhere_are_noticed():
             param -= random.random() * grad
 
     with pytest.raises(UntraceableRuleError, match="gives other numbers each time it runs"):
-        trace(Random(), INPUTS)
+        trace(OwnedRule(Random()), INPUTS)
 
 
 def test_tracing_changes_nothing():
@@ -304,7 +305,7 @@ def test_tracing_changes_nothing():
     state = owner.generator.bit_generator.state
     before = dict(vars(owner))
     with pytest.raises(UntraceableRuleError):
-        trace(owner, INPUTS)
+        trace(OwnedRule(owner), INPUTS)
     assert vars(owner) == before
     assert owner.options == {"a": 1.0}
     assert owner.generator.bit_generator.state == state
