@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import attrs
@@ -10,16 +11,20 @@ import numpy as np
 from optreg import GradientMethod
 from optreg.hyperparameters import boolean, fraction, nonnegative, positive
 
+BLOCK = 65_536
+"""Elements that are worked on at once where all is elementwise: few enough for the processor's cache."""
+
 
 @attrs.define(eq=False, kw_only=True)
 class MatrixMethod(GradientMethod):
     """A method for matrices; what is none gets AdamW, with hyperparameters of its own.
 
-    A subclass writes ``rule``, which gets whole arrays of two axes or more, none of them empty; ``as_matrix`` makes two
-    axes of them. Arrays of fewer axes, and those for which ``matrix`` is False, go to :meth:`adamw`.
+    A subclass writes ``rule``, which gets whole arrays of two axes or more, none of them empty; :func:`as_matrix` makes
+    two axes of them. Arrays of fewer axes, and those for which ``matrix`` is False, go to :meth:`adamw`.
     """
 
     elementwise: ClassVar[bool] = False
+    rules: ClassVar[tuple[str, ...]] = ("rule", "adamw")
 
     matrix: bool = boolean(True, "whether what has two axes or more is treated as a matrix; else, it gets AdamW")
     adamw_lr: float = positive(3e-4, "the learning rate of AdamW")
@@ -30,20 +35,6 @@ class MatrixMethod(GradientMethod):
 
     def rule_for(self, param: Any) -> str:
         return "rule" if self.matrix and param.data.ndim > 1 and param.data.size else "adamw"
-
-    # Until the core calls rule_for() itself.
-
-    def init_state(self, param: Any, state: dict[str, Any]) -> None:
-        if self.rule_for(param) == "adamw":
-            state["m"] = np.zeros_like(param.data, np.result_type(param.data, np.float32))
-            state["v"] = np.zeros_like(param.data, np.result_type(param.data, np.float32))
-        super().init_state(param, state)
-
-    def update_one(self, param: Any, state: dict[str, Any]) -> None:
-        if self.rule_for(param) == "rule":
-            super().update_one(param, state)
-        else:
-            self.adamw(param.data, param.grad, state["m"], state["v"])
 
     def adamw(self, param: Any, grad: Any, m: Any, v: Any) -> None:
         """AdamW's rule (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
@@ -59,3 +50,11 @@ class MatrixMethod(GradientMethod):
 def as_matrix(array: Any) -> Any:
     """The array with its first axis, and all others as a second one: a convolution's filters as rows."""
     return array.reshape(len(array), -1)
+
+
+def in_blocks(function: Callable[..., None], *arrays: Any) -> None:
+    """Call an elementwise function with parts of arrays of one shape that fit into the cache; on a device, at once."""
+    rows = len(arrays[0])
+    step = max(1, BLOCK * rows // arrays[0].size) if isinstance(arrays[0], np.ndarray) else rows
+    for start in range(0, rows, step):
+        function(*(array[start : start + step] for array in arrays))
