@@ -62,6 +62,7 @@ def page(name: str) -> str:
         f".. figure:: {name}.png\n   :alt: Paths of {name} on two test surfaces\n\n   {caption(name)}",
         title("Hyperparameters"),
         _hyperparameters(info.hyperparameters),
+        *_named_defaults(info),
         title("State"),
         _state(cls, info.slots),
         title("An example"),
@@ -128,6 +129,34 @@ def meaning(field: Any) -> str:
     if not (field.doc or field.name in COMMON):
         raise LookupError(f"nothing says what the hyperparameter {field.name} is; declare it with doc='…'")
     return field.doc or COMMON[field.name]
+
+
+def _named_defaults(info: Any) -> list[str]:
+    """The defaults of other libraries beside each other, and where they stand."""
+    if not info.defaults:
+        return []
+    rows = [
+        (f"``{e.name}``", *(_value(named.values, e.name) for named in info.defaults.values()))
+        for e in info.hyperparameters
+        if not e.is_common
+    ]
+    notes = [
+        f"- ``{name}``: {linked(named.source)}" + (f". What differs: {linked(named.differs)}" if named.differs else "")
+        for name, named in info.defaults.items()
+    ]
+    first = next(iter(info.defaults))
+    widths = (20, *(80 // len(info.defaults) for _ in info.defaults))
+    return [
+        title("Defaults of other libraries"),
+        f'``optreg.create("{info.name}", defaults="{first}")`` takes a column of these. What is … there has no '
+        "default, so it must be given.",
+        _table(("Name", *(f"``{name}``" for name in info.defaults)), rows, widths),
+        "\n".join(notes),
+    ]
+
+
+def _value(values: Any, name: str) -> str:
+    return f"``{values[name]!r}``" if name in values else "…"
 
 
 COMMON = {

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from optreg.hooks.noise import exponential_decay_noise as exponential_decay_noise
     from optreg.hooks.nonfinite import SkipNonfinite as SkipNonfinite
     from optreg.hookspecs import hookimpl as hookimpl
+    from optreg.named_defaults import NamedDefaults as NamedDefaults
     from optreg.optimizer import GradientMethod as GradientMethod
     from optreg.optimizer import Optimizer as Optimizer
     from optreg.registry import create as create
@@ -71,6 +72,7 @@ _HOMES = {
     "optreg.hooks.noise": ("GradientNoise", "exponential_decay_noise"),
     "optreg.hooks.nonfinite": ("SkipNonfinite",),
     "optreg.hookspecs": ("hookimpl",),
+    "optreg.named_defaults": ("NamedDefaults",),
     "optreg.optimizer": ("GradientMethod", "Optimizer"),
     "optreg.registry": (
         "create",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from optreg.builtin_defaults import NAMED_DEFAULTS
 from optreg.declarations import BackendSpec, CommandSpec, HookSpec, OptimizerSpec, TaskSpec
 from optreg.hookspecs import hookimpl
 
@@ -184,7 +185,7 @@ def optreg_optimizers() -> list[OptimizerSpec]:
 
 
 def _optimizer(name: str, target: str, summary: str, paper: str) -> OptimizerSpec:
-    return OptimizerSpec(name, f"optreg.optimizers.{target}", summary, paper)
+    return OptimizerSpec(name, f"optreg.optimizers.{target}", summary, paper, defaults=NAMED_DEFAULTS.get(name, {}))
 
 
 @hookimpl

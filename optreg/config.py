@@ -17,7 +17,7 @@ from optreg.schedules import Schedule
 
 def config_of(optimizer: Any) -> dict[str, Any]:
     """The optimizer as plain data that ``optreg.create`` reads back; see ``Optimizer.config``."""
-    config = _config(optimizer, "the optimizer", type(optimizer).__name__, ("name", "hooks", "options"))
+    config = _config(optimizer, "the optimizer", type(optimizer).__name__, ("name", "hooks", "options", "defaults"))
     if optimizer._hooks:
         config["hooks"] = [_hook_config(name, hook) for name, hook in optimizer._hooks.items()]
     if optimizer.options:

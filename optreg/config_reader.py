@@ -30,6 +30,7 @@ class Recipe:
     hyperparameters: dict[str, Any]
     hooks: tuple[HookEntry, ...]
     options: Mapping[str, Mapping[str, Any]] | None
+    defaults: Any
 
 
 def read(
@@ -37,6 +38,7 @@ def read(
     hyperparameters: Mapping[str, Any],
     hooks: Any,
     options: Mapping[str, Mapping[str, Any]] | None,
+    defaults: Any,
 ) -> Recipe:
     """Put together what is written and the arguments of the call, which override it.
 
@@ -58,7 +60,10 @@ def read(
             f"options must be hyperparameters by path pattern, as in {{'*/b': {{'weight_decay': 0.0}}}}, "
             f"but they are {chosen_options!r}"
         )
-    return Recipe(name, {**config, **hyperparameters}, tuple(hook_entries(chosen_hooks)), chosen_options)
+    written_defaults = config.pop("defaults", None)
+    chosen_defaults = written_defaults if defaults is None else defaults
+    chosen_hyperparameters = {**config, **hyperparameters}
+    return Recipe(name, chosen_hyperparameters, tuple(hook_entries(chosen_hooks)), chosen_options, chosen_defaults)
 
 
 def _mapping(written: Any) -> dict[str, Any]:

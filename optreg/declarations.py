@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import attrs
 
 from optreg.errors import PluginError
+from optreg.named_defaults import NamedDefaults
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _NAME_WITH_HYPHENS = re.compile(r"[a-z][a-z0-9_-]*")
@@ -99,6 +100,11 @@ def _requires_field() -> Any:
     return attrs.field(default=(), converter=_as_tuple, validator=_each_matching(_REQUIREMENT, accepted))
 
 
+def _check_named_defaults(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, dict) or not all(is_name(k) and isinstance(v, NamedDefaults) for k, v in value.items()):
+        _refuse(instance, attribute, value, 'a dict of NamedDefaults, as in {"torch": NamedDefaults({"lr": 1e-3})}')
+
+
 @attrs.frozen
 class OptimizerSpec:
     """An optimizer that a package offers.
@@ -110,6 +116,7 @@ class OptimizerSpec:
         paper: authors, year, arXiv number.
         aliases: other names, inside the same namespace.
         requires: distributions or modules that must be installed to use it.
+        defaults: what ``create(..., defaults="torch")`` may name, each :class:`NamedDefaults`.
     """
 
     kind: ClassVar[str] = "optimizer"
@@ -119,13 +126,14 @@ class OptimizerSpec:
     paper: str = _text_field("")
     aliases: tuple[str, ...] = _aliases_field()
     requires: tuple[str, ...] = _requires_field()
+    defaults: dict[str, NamedDefaults] = attrs.field(factory=dict, validator=_check_named_defaults, hash=False)
 
 
 @attrs.frozen
 class HookSpec:
     """A hook that a package offers. Its target is a class, made with arguments, or a plain function of the optimizer.
 
-    The arguments are those of :class:`OptimizerSpec`.
+    The arguments are those of :class:`OptimizerSpec`, without defaults.
     """
 
     kind: ClassVar[str] = "hook"

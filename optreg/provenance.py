@@ -11,6 +11,7 @@ import attrs
 from optreg import lookup
 from optreg.declarations import KINDS
 from optreg.errors import OptregError, UnknownNameError
+from optreg.named_defaults import NamedDefaults
 from optreg.offers import BUILTIN, Offer, Plugin, version
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Info:
         paper: authors, year, arXiv number.
         aliases: other names, inside the same namespace.
         hyperparameters: of an optimizer or a hook, with defaults and bounds, in order.
+        defaults: of an optimizer, by the name that ``create(..., defaults=…)`` takes.
         slots: the arrays that an optimizer or a hook keeps for each parameter.
         hooks: of a hook set, in order, each with its arguments.
         distribution: the package that offers it; None if this process registered it.
@@ -44,6 +46,7 @@ class Info:
     paper: str
     aliases: tuple[str, ...]
     hyperparameters: tuple[Hyperparameter, ...]
+    defaults: dict[str, NamedDefaults]
     slots: tuple[str, ...]
     hooks: tuple[tuple[str, dict[str, Any]], ...]
     distribution: str | None
@@ -84,6 +87,7 @@ def describe(offer: Offer, implementation: Any = None, hooks: Sequence[tuple[str
         paper=getattr(offer.spec, "paper", ""),
         aliases=offer.names[1:],
         hyperparameters=_hyperparameters(implementation),
+        defaults=getattr(offer.spec, "defaults", {}),
         slots=_slots(implementation),
         hooks=tuple(hooks),
         distribution=distribution,

@@ -10,6 +10,7 @@ from optreg.config_reader import HookEntry, NamedHook, read
 from optreg.errors import HyperparameterError, PluginError, UnknownHyperparameterError
 from optreg.hook_sets import blamed, hooks_of
 from optreg.lookup import temporary
+from optreg.named_defaults import chosen
 from optreg.offers import Offer
 from optreg.provenance import Info, PluginInfo, describe, find_any, plugins, why
 from optreg.registering import register
@@ -45,6 +46,7 @@ def create(
     *,
     hooks: Any = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    defaults: str | None = None,
     **hyperparameters: Any,
 ) -> Any:
     """Make an optimizer by name, or from a configuration.
@@ -55,21 +57,25 @@ def create(
         hooks: hooks in order, each a hook object, a name, ``(name, {arguments})`` or ``{"name": name, **arguments}``;
             a hook set's name stands for its hooks.
         options: hyperparameters by path pattern, as in ``{"*/b": {"weight_decay": 0.0}}``.
-        hyperparameters: the optimizer's own; these and the arguments above override the configuration's.
+        defaults: whose defaults to take instead of the optimizer's own: ``"torch"``, ``"optax"``, ``"keras"``,
+            ``"chainer"``, ``"paper"``, or what else its declaration names; :func:`info` shows them. A hyperparameter
+            that has no default there must be given.
+        hyperparameters: the optimizer's own; these and the arguments above override the configuration's, and all of
+            these the defaults.
 
     Returns:
         The optimizer, ready for ``setup()``.
 
     Raises:
-        UnknownNameError: no optimizer or hook of such a name; the message suggests others.
+        UnknownNameError: no optimizer, hook or defaults of such a name; the message suggests others.
         UnknownHyperparameterError: the optimizer has no such hyperparameter.
         HyperparameterError: a value outside its bounds, or one that is missing.
         PluginError: the package that offers it is broken.
         ConfigError: the configuration can't be read.
     """
-    recipe = read(name_or_config, hyperparameters, hooks, options)
+    recipe = read(name_or_config, hyperparameters, hooks, options, defaults)
     offer = lookup.find("optimizer", recipe.name)
-    optimizer = _make(offer, _optimizer_class(offer), recipe.hyperparameters)
+    optimizer = _make(offer, _optimizer_class(offer), recipe.hyperparameters, recipe.defaults)
     made_hooks = [pair for entry in recipe.hooks for pair in _hooks_of_entry(entry)]
     if recipe.options:
         _check_has(optimizer, "options", offer)
@@ -215,15 +221,21 @@ def _optimizer_class(offer: Offer) -> type[Any]:
     return cls
 
 
-def _make(offer: Offer, cls: type[Any], arguments: Mapping[str, Any]) -> Any:
+def _make(offer: Offer, cls: type[Any], arguments: Mapping[str, Any], defaults: Any = None) -> Any:
     from optreg.hyperparameters import signature
 
     known = signature(cls)
+    what = offer.shown_name
+    if defaults is not None:
+        arguments = {**chosen(what, getattr(offer.spec, "defaults", {}), defaults), **arguments}
+        what += f" with the defaults {defaults!r}"
     known.check_names(cls, arguments)
-    missing = [name for name, each in known.fields.items() if each.required and name not in arguments]
+    # With the defaults of others, a value of our own would make a mixture that is nobody's.
+    needed = [name for name, each in known.fields.items() if each.required or (defaults and not each.is_common)]
+    missing = [name for name in needed if name not in arguments]
     if missing:
         example = ", ".join(f"{name}=..." for name in missing)
-        raise HyperparameterError(f"{offer.shown_name} needs a value for {' and '.join(missing)}: give {example}")
+        raise HyperparameterError(f"{what} needs a value for {' and '.join(missing)}: give {example}")
     own = {name: value for name, value in arguments.items() if not known.is_common(name)}
     made = cls(**own)
     for name in arguments.keys() - own.keys():

@@ -16,7 +16,8 @@ ROOT = Path(optreg.__file__).parent
 
 ORDER = """
     errors arrays contents copying schedules hyperparameters rule
-    declarations hookspecs builtins entry_points offers namespaces hook_manager discovery lookup adapters
+    named_defaults builtin_defaults declarations hookspecs builtins
+    entry_points offers namespaces hook_manager discovery lookup adapters
     config_reader hook_sets registering provenance registry
     overlaps targets gradients options encoding dictionaries
     tracing masters states snapshots checkpoint_files backends norms deprecated passes

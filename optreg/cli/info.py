@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -10,6 +11,7 @@ import click
 from optreg import registry
 from optreg.cli.output import looking_at_packages, print_columns, print_json
 from optreg.hyperparameters import Hyperparameter
+from optreg.named_defaults import NamedDefaults
 from optreg.provenance import Info
 from optreg.schedules import Schedule
 
@@ -26,9 +28,15 @@ def info(name: str, as_json: bool) -> None:
     with looking_at_packages():
         described = registry.info(name)
     facts = {field.name: getattr(described, field.name) for field in attrs.fields(Info)}
-    hyperparameters = facts.pop("hyperparameters")
+    hyperparameters, defaults = facts.pop("hyperparameters"), facts.pop("defaults")
     if as_json:
-        print_json(facts | {"hyperparameters": [_as_dict(each) for each in hyperparameters]})
+        print_json(
+            facts
+            | {
+                "hyperparameters": [_as_dict(each) for each in hyperparameters],
+                "defaults": {name: attrs.asdict(each) for name, each in defaults.items()},
+            }
+        )
         return
     click.echo(f"{click.style(described.name, bold=True)}: {described.summary}\n")
     for key, value in facts.items():
@@ -41,6 +49,10 @@ def info(name: str, as_json: bool) -> None:
             [each.name, _default(each), each.bound, *([each.doc] if documented else [])] for each in hyperparameters
         ]
         print_columns(["HYPERPARAMETER", "DEFAULT", "MUST BE", *(["WHAT IT IS"] if documented else [])], rows)
+    if defaults:
+        click.echo()
+        rows = [_named(name, each, hyperparameters) for name, each in defaults.items()]
+        print_columns(["DEFAULTS", "VALUES (...: TO BE GIVEN)", "FROM"], rows)
     if described.kind in _CALLS:
         click.echo(f"\n{_example(described)}")
 
@@ -57,6 +69,12 @@ def _with_arguments(name: str, arguments: dict[str, Any]) -> str:
 
 def _default(hyperparameter: Hyperparameter) -> str:
     return "(required)" if hyperparameter.required else repr(hyperparameter.default)
+
+
+def _named(name: str, named: NamedDefaults, hyperparameters: Iterable[Hyperparameter]) -> list[str]:
+    own = [each.name for each in hyperparameters if not each.is_common]
+    values = [f"{each}={named.values[each]!r}" if each in named.values else f"{each}=..." for each in own]
+    return [name, ", ".join(values), "; but ".join(filter(None, (named.source, named.differs)))]
 
 
 def _as_dict(hyperparameter: Hyperparameter) -> dict[str, Any]:

@@ -88,6 +88,14 @@ class OptimizerSubject(Made):
 
     def try_out(self) -> None:
         self.create()
+        arguments = {each.name: each.default for each in internals.hyperparameters_of(self.implementation())[0]}
+        arguments |= self.arguments()
+        for name, named in self.declared.spec.defaults.items():
+            left_open = {each: value for each, value in arguments.items() if each not in named.values}
+            try:
+                optreg.create(self.name, defaults=name, **left_open)
+            except (optreg.errors.OptregError, TypeError, ValueError) as error:
+                fail(f"{self.name} cannot be made with its defaults {name!r}: {error}; correct them in its declaration")
 
     def on(self, problem: Problem, **changes: Any) -> Any:
         """A new one, set up."""

@@ -127,6 +127,16 @@ def test_info_shows_hyperparameters_with_defaults_and_bounds(site):
         assert expected in text
 
 
+def test_info_shows_the_defaults_of_other_libraries(site):
+    lines = run("info", "adamw").stdout.splitlines()
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in lines if line.startswith(("optax ", "keras "))}
+    assert rows["optax"] == "lr=..., beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0001 optax.adamw, optax 0.2.8"
+    assert "eps=1e-07" in rows["keras"]
+    assert "; but eps is added to √v before v is corrected" in rows["keras"]
+    read = json.loads(run("info", "lion", "--json").stdout)
+    assert read["defaults"]["paper"]["values"] == {"beta1": 0.9, "beta2": 0.99}
+
+
 def test_info_of_another_package_shows_its_name_and_version(installed):
     text = run("info", "acme/soph").stdout
     assert "acme/sophia: Second-order steps." in text

@@ -71,3 +71,6 @@ def test_every_optimizer_has_a_page_with_all_that_it_should_say(spec):
         assert f"https://arxiv.org/abs/{number}" in text
     for hyperparameter in optreg.info(spec.name).hyperparameters:
         assert f"``{hyperparameter.name}``\n" in text
+    for name, named in optreg.info(spec.name).defaults.items():
+        assert f"- ``{name}``: " in text
+        assert named.differs in text

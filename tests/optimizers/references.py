@@ -7,8 +7,8 @@ A test module names the pairs, and each pair runs on every problem::
         theirs = Torch(lambda params: torch.optim.Adam(params, lr=0.1))
         assert_same_path(Adam(lr=0.1), theirs, problem, states={"m": "exp_avg", "v": "exp_avg_sq"})
 
-References: ``Torch`` (a torch.optim class), ``Optax`` (a gradient transformation), ``Formula`` (a formula
-that the test spells out, for a method that no package has).
+References: ``Torch`` (a torch.optim class), ``Optax`` (a gradient transformation), ``Keras`` (a keras.optimizers
+object), ``Formula`` (a formula that the test spells out, for a method that no package has).
 """
 
 from __future__ import annotations
@@ -223,6 +223,28 @@ class Optax:
 
     def state(self, key: Callable[[Any], Mapping[str, Any]]) -> Arrays:
         return {name: np.array(array) for name, array in key(self.optimizer_state).items()}
+
+
+class Keras:
+    """An optimizer of Keras, made by ``make()``, on NumPy's arrays; it computes in float32 only."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+
+    def start(self, values: Arrays) -> None:
+        import keras
+
+        self.variables = {name: keras.Variable(array) for name, array in values.items()}
+        self.optimizer = self.make()
+
+    def step(self, gradients: Arrays) -> None:
+        self.optimizer.apply([gradients[name] for name in self.variables], list(self.variables.values()))
+
+    def values(self) -> Arrays:
+        return {name: np.array(variable.value) for name, variable in self.variables.items()}
+
+    def state(self, key: str) -> Arrays:
+        raise NotImplementedError("the numbers of Keras's states are looked at by no test")
 
 
 class Formula:

@@ -149,6 +149,14 @@ def test_a_declaration_that_leads_nowhere_fails_the_check_of_that():
         assert told in found["check_target_resolves"]
 
 
+def test_named_defaults_that_the_optimizer_cannot_have_fail_the_check_of_the_target():
+    target = f"{broken_optimizers.__name__}:Momentum"
+    for name, values, told in (("x", {"lr": -1.0}, "lr must be a number > 0"), ("y", {"beta": 0.9}, "'beta'")):
+        defaults = {"theirs": optreg.NamedDefaults(values)}
+        optreg.register(optreg.OptimizerSpec(name, target, "Momentum.", defaults=defaults), namespace="my")
+        assert told in failures(OptimizerSubject(f"my/{name}"))["check_target_resolves"]
+
+
 def test_an_exit_in_the_middle_of_a_check_is_a_failure_like_any_other():
     class Exits(optreg.GradientMethod):
         """Gives up."""

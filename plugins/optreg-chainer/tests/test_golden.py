@@ -77,19 +77,34 @@ def test_the_path_is_the_same_through_update_with_a_loss_function(case):
     np.testing.assert_allclose(parameters(), NUMBERS[case["traj"]][-1], rtol=0, atol=case["atol"])
 
 
-BUILT_IN = {
-    "SGD": {"name": "sgd"},
-    "AdaGrad": {"name": "adagrad", "lr": 0.001, "eps": 1e-8},
-    "AdaDelta": {"name": "adadelta", "rho": 0.95},
-    "RMSprop": {"name": "rmsprop"},
-    "RMSpropGraves": {"name": "rmsprop_graves"},
-    "SMORMS3": {"name": "smorms3"},
-}
+SAME_FORMULA = {"SGD", "AdaGrad", "AdaDelta", "RMSprop", "RMSpropGraves", "SMORMS3"}
 
 
-@identified([case for case in WITH_TWO_HOOKS if case["optimizer"] in BUILT_IN])
-def test_the_built_ins_that_say_so_are_those_of_chainer_as_well(case):
-    check(optreg.create(BUILT_IN[case["optimizer"]], **case["hyperparams"]), case)
+@identified([case for case in WITH_TWO_HOOKS if case["optimizer"] in SAME_FORMULA])
+def test_the_built_ins_with_the_defaults_of_chainer_walk_its_paths_as_well(case):
+    name = NAMES[case["optimizer"]].removeprefix("chainer/")
+    check(optreg.create(name, defaults="chainer", **case["hyperparams"]), case)
+
+
+@identified([case for case in CASES if case["id"].startswith(("Adam/default/none", "MomentumSGD/default/none"))])
+def test_what_the_defaults_of_chainer_say_is_different_is_all_that_is(case):
+    dtype = case["dtype"]
+    optimizer = optreg.create(NAMES[case["optimizer"]].removeprefix("chainer/"), defaults="chainer")
+    if case["optimizer"] == "Adam":
+        eps = optimizer.eps
+        optimizer.eps = lambda t: eps / (1 - optimizer.beta2**t) ** 0.5
+    rows = trajectory(optimizer, gradients_of(case["mode"], dtype), PROBLEM["p0"].astype(dtype))
+    np.testing.assert_allclose(rows, NUMBERS[case["traj"]], rtol=0, atol=case["atol"])
+
+
+def test_the_defaults_of_chainer_are_those_of_its_methods():
+    built_in = [name for name in optreg.names("optreg/*") if "chainer" in optreg.info(name).defaults]
+    assert {f"chainer/{name}" for name in built_in} == set(NAMES.values()) - {"chainer/nesterov_ag"}
+    for name in built_in:
+        own = optreg.create(f"chainer/{name}").config()
+        own["lr"] = own.pop("alpha") if name == "adam" else own.get("lr", 1.0)
+        named = optreg.create(name, defaults="chainer").config()
+        assert own.items() - {("name", f"chainer/{name}")} <= named.items(), name
 
 
 WRITTEN_FOR_CHAINER = {"Adam": AdamByProperty, "MomentumSGD": MomentumByDevice, "NesterovAG": NesterovByParameter}
