@@ -36,8 +36,8 @@ class Scion(GradientMethod):
     divided by their root mean square, or are signs.
 
     The form of the authors' code, but for its bfloat16, as in Muon. There, ``momentum`` is one minus this one; by
-    default there is none, and parameters are constrained. The defaults here are pytorch_optimizer's: to be constrained, a
-    layer needs a radius that was chosen for it. The norm ``Auto`` of both is ``spectral`` here.
+    default there is none, and parameters are constrained. The defaults here are pytorch_optimizer's: to be
+    constrained, a layer needs a radius that was chosen for it. The norm ``Auto`` of both is ``spectral`` here.
 
     >>> import numpy as np, optreg
     >>> weights = {"hidden": np.zeros((2, 2)), "head": np.zeros((2, 2))}
