@@ -21,9 +21,13 @@ class MatrixMethod(GradientMethod):
 
     A subclass writes ``rule``, which gets whole arrays of two axes or more, none of them empty; :func:`as_matrix` makes
     two axes of them. Arrays of fewer axes, and those for which ``matrix`` is False, go to :meth:`adamw`.
+
+    Attributes:
+        real_only: arrays of complex numbers go to :meth:`adamw` as well.
     """
 
     elementwise: ClassVar[bool] = False
+    real_only: ClassVar[bool] = False
     rules: ClassVar[tuple[str, ...]] = ("rule", "adamw")
 
     matrix: bool = boolean(True, "whether what has two axes or more is treated as a matrix; else, it gets AdamW")
@@ -34,7 +38,28 @@ class MatrixMethod(GradientMethod):
     adamw_weight_decay: float = nonnegative(0.0, "how fast AdamW shrinks parameters towards zero")
 
     def rule_for(self, param: Any) -> str:
-        return "rule" if self.matrix and param.data.ndim > 1 and param.data.size else "adamw"
+        fits = param.data.ndim > 1 and param.data.size and not (self.real_only and param.data.dtype.kind == "c")
+        return "rule" if self.matrix and fits else "adamw"
+
+    def slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:  # noqa: ARG002 (a subclass needs it)
+        """The shapes of the rule's slots that are not as the parameter, for a parameter of ``shape``."""
+        return {}
+
+    def make_slots(self, param: Any, state: dict[str, Any]) -> None:
+        """Put the slots of ``slot_shapes`` into the state of a parameter that the rule is for."""
+        dtype = np.result_type(param.data.dtype, np.float32)
+        for name, shape in self.slot_shapes(param.data.shape).items():
+            state[name] = np.zeros(shape, dtype, like=param.data)
+
+    def init_state_cpu(self, param: Any, state: dict[str, Any]) -> None:
+        if self.rule_for(param) == "rule":
+            self.make_slots(param, state)
+        super().init_state_cpu(param, state)
+
+    def init_state_gpu(self, param: Any, state: dict[str, Any]) -> None:
+        if self.rule_for(param) == "rule":
+            self.make_slots(param, state)
+        super().init_state_gpu(param, state)
 
     def adamw(self, param: Any, grad: Any, m: Any, v: Any) -> None:
         """AdamW's rule (Loshchilov & Hutter 2019, arXiv:1711.05101)."""

@@ -1,0 +1,24 @@
+"""Each method walks the path of its authors' code, which ``record_references.py`` has recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import CASES
+from problem import start, walk
+
+import optreg
+
+REFERENCES = Path(__file__).parent / "data" / "references.npz"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_path_is_that_of_the_authors_code(name):
+    method, shape, hyperparameters = CASES[name]
+    weights = {"W": start(shape)}
+    optimizer = optreg.create(f"matrix/{method}", **hyperparameters).setup(weights)
+    found = walk(weights["W"], lambda gradient: optimizer.apply_gradients({"W": gradient}))
+    with np.load(REFERENCES) as recorded:
+        np.testing.assert_allclose(found, recorded[name], rtol=0, atol=1e-9)
