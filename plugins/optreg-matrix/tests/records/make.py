@@ -1,6 +1,6 @@
 """Record what the authors' code makes of the cases; run by hand, where PyTorch and the authors' repositories are.
 
-    python record_references.py SOAP kron_torch GaLore APOLLO
+    python make.py SOAP kron_torch GaLore APOLLO
 
 The arguments are checkouts of nikhilvyas/SOAP (a1e5535), evanatyourservice/kron_torch (884427c), jiaweizzhao/GaLore
 (2cc66f8) and zhuhanqing/APOLLO (76b3472). Shampoo is pytorch_optimizer 4.1's ``ScalableShampoo``.
@@ -166,4 +166,4 @@ if __name__ == "__main__":
     stand_in("apollo_torch", __path__=[f"{apollo_at}/apollo_torch"])
     from kron_torch.kron import _update_precond as update_precond
 
-    np.savez_compressed(Path(__file__).parent / "data" / "references.npz", **record())
+    np.savez_compressed(Path(__file__).with_name("records.npz"), **record())
