@@ -67,7 +67,7 @@ def page(name: str) -> str:
         _state(cls, info.slots),
         title("An example"),
         _code("pycon", example),
-        title("The rule"),
+        title("The rule" if hasattr(cls, "rule") else "The source"),
         f"The text that runs, from ``{cls.__module__}``.",
         _code("python", source_of(cls)),
     ]
@@ -179,14 +179,15 @@ COMMON = {
 
 def _state(cls: Any, slots: tuple[str, ...]) -> str:
     """What is remembered of each parameter, as an optimizer that was set up says it."""
-    if not slots:
-        return "None: nothing is remembered of earlier steps."
     optimizer = optreg.create(optreg.registry.name_of(cls))
     weight = np.linspace(2, 3, 12, dtype=np.float32).reshape(3, 4)
     optimizer.setup({"w": weight})
     state = optimizer._states["/w"]
+    slots = slots or tuple(state)  # those of a method without a rule
+    if not slots:
+        return "None: nothing is remembered of earlier steps."
     rows = [(f"``{slot}``", *_slot(state.get(slot), weight)) for slot in slots]
-    arrays = sum(state[slot].shape == weight.shape for slot in slots if slot in state)
+    arrays = sum(state[slot].size // weight.size for slot in slots if slot in state)
     memory = f"With the defaults, the state is {arrays} array{'s' * (arrays != 1)} as large as the parameter."
     return _table(("Slot", "Shape", "Begins with"), rows, (30, 40, 30)) + "\n\n" + memory
 

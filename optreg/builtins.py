@@ -181,6 +181,12 @@ def optreg_optimizers() -> list[OptimizerSpec]:
             "AdamW that needs no schedule: it evaluates with an average of its steps.",
             "Defazio et al. 2024, arXiv:2405.15682",
         ),
+        _optimizer(
+            "lbfgs",
+            "lbfgs:LBFGS",
+            "Newton's direction from the last changes of the gradient, and a line search.",
+            "Liu & Nocedal 1989",
+        ),
     ]
 
 

@@ -82,6 +82,13 @@ def zero_gradients(target: Any) -> None:
             parameter.grad[...] = 0
 
 
+def fill_gradients(target: Any) -> None:
+    """Give parameters whose gradient is None one of zeros."""
+    for _, parameter in named_parameters(target):
+        if parameter.grad is None:
+            parameter.grad = zeros_like(parameter.data)
+
+
 def assign_gradients(target: Any, gradients: Mapping[str, Any] | Sequence[Any]) -> None:
     """Give every parameter its gradient by name; parameters that are not named get None.
 

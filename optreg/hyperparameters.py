@@ -137,9 +137,11 @@ def boolean(default: Any = attrs.NOTHING, doc: str = "") -> Any:
 
 
 def whole(default: Any = attrs.NOTHING, doc: str = "", *, low: int = 0) -> Any:
-    """Declare a hyperparameter that is a whole number, at least ``low``."""
+    """Declare a hyperparameter that is a whole number, at least ``low``, or None where that is the default."""
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if value is None and default is None:
+            return
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
             raise HyperparameterError(
                 f"{type(instance).__name__}: {attribute.name} must be a whole number >= {low}, but it is {value!r}"

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 
-from optreg.arrays import device_of, zeros_like
+from optreg.arrays import device_of
 from optreg.base import Optimizer
 from optreg.errors import OptregError, SkipStep
 from optreg.evaluation import refuse_while_evaluating
-from optreg.gradients import fit_gradients
+from optreg.gradients import fill_gradients, fit_gradients
 from optreg.hook import name_of_hook, observes
 from optreg.hyperparameters import Hyperparameter, boolean, common, holding
 from optreg.masters import widened
@@ -159,9 +159,7 @@ class GradientMethod(Optimizer):
 
     def reallocate_cleared_grads(self) -> None:
         """Give parameters whose gradient is None one of zeros; called before the hooks and after each of them."""
-        for _, parameter in named_parameters(self.target):
-            if parameter.grad is None:
-                parameter.grad = zeros_like(parameter.data)
+        fill_gradients(self.target)
 
     # Rules
 

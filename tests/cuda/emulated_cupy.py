@@ -108,7 +108,7 @@ class NDArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __getattr__(self, name: str) -> Any:
         if name in ("shape", "dtype", "size", "ndim", "flags", "strides", "nbytes", "base"):
             return getattr(self.host, name)
-        if name in ("astype", "copy", "view", "ravel", "reshape", "all", "any", "sum", "clip"):
+        if name in ("astype", "copy", "view", "ravel", "reshape", "all", "any", "sum", "max", "clip"):
             return lambda *args, **kwargs: self._like(getattr(self.host, name)(*args, **kwargs))
         raise AttributeError(name)
 

@@ -20,6 +20,7 @@ from optreg.offers import BUILTIN
 REQUIRED = """
     sgd momentum_sgd nesterov_ag adagrad adadelta rmsprop rmsprop_graves smorms3 adam adamw amsgrad adamax nadam radam
     adabelief adabound yogi lion signsgd signum rprop asgd adan ademamix adopt laprop grams msvag
+    lbfgs
 """.split()  # noqa: SIM905 (to be read in lines)
 
 
