@@ -150,6 +150,28 @@ def test_psgd_kron_learns_after_so_many_steps_as_the_probability_says():
 
 
 @pytest.mark.parametrize(
+    ("method", "later"),
+    [
+        ("shampoo", {"block_size": 2}),
+        ("soap", {"max_precond_dim": 5}),
+        ("psgd_kron", {"memory_save_mode": "all_diag"}),
+        ("galore", {"rank": 1}),
+        ("apollo_mini", {"rank": 2}),
+    ],
+    ids=str,
+)
+def test_what_decides_about_the_states_is_not_changed_after_setup(method, later):
+    optimizer = created(method)
+    weights = run(optimizer, 2, {"W": (6, 4)})
+    before = weights["W"].copy()
+    ((name, value),) = later.items()
+    setattr(optimizer, name, value)
+    with pytest.raises(HyperparameterError, match=r"its state was made with .*; choose .* call setup\(\) again"):
+        optimizer.apply_gradients(gradients(1, {"W": (6, 4)})[0])
+    np.testing.assert_array_equal(weights["W"], before)
+
+
+@pytest.mark.parametrize(
     ("method", "wrong"),
     [
         ("galore", {"rank": 0}),

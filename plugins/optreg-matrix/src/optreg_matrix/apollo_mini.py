@@ -66,6 +66,7 @@ class APOLLOMini(MatrixMethod):
         state["seed"] = np.asarray(crc32(str(getattr(param, "name", "")).encode()), np.int64, like=param.data)
 
     def rule(self, param: Any, grad: Any, m: Any, v: Any, steps: Any, norm: Any, seed: Any) -> None:  # noqa: PLR0917
+        self.check_slots(param.shape, m=m)
         matrix = as_matrix(grad)
         turned = is_turned(matrix.shape, self.proj_type)
         matrix = matrix.T if turned else matrix

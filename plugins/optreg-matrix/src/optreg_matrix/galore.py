@@ -57,6 +57,7 @@ class GaLore(MatrixMethod):
         return {"m": low, "v": low, "projector": projector, "steps": ()}
 
     def rule(self, param: Any, grad: Any, m: Any, v: Any, projector: Any, steps: Any) -> None:  # noqa: PLR0917
+        self.check_slots(param.shape, m=m, projector=projector)
         matrix = as_matrix(grad)
         turned = is_turned(matrix.shape, self.proj_type)
         matrix = matrix.T if turned else matrix

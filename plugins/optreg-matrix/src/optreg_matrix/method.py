@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from optreg import GradientMethod
+from optreg.errors import HyperparameterError
 from optreg.hyperparameters import boolean, fraction, nonnegative, positive
 
 BLOCK = 65_536
@@ -50,6 +51,17 @@ class MatrixMethod(GradientMethod):
         dtype = np.result_type(param.data.dtype, np.float32)
         for name, shape in self.slot_shapes(param.data.shape).items():
             state[name] = np.zeros(shape, dtype, like=param.data)
+
+    def check_slots(self, shape: tuple[int, ...], **slots: Any) -> None:
+        """Raise a HyperparameterError where slots have other shapes than ``slot_shapes`` says now."""
+        wanted = self.slot_shapes(shape)
+        for name, slot in slots.items():
+            if slot.shape != wanted[name]:
+                raise HyperparameterError(
+                    f"{type(self).__name__} now wants the slot {name!r} in the shape {wanted[name]} for a parameter "
+                    f"{shape}, but its state was made with {slot.shape}; choose the hyperparameters that change it "
+                    f"before setup(), or call setup() again"
+                )
 
     def init_state_cpu(self, param: Any, state: dict[str, Any]) -> None:
         if self.rule_for(param) == "rule":

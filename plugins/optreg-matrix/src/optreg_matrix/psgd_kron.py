@@ -76,6 +76,7 @@ class PSGDKron(MatrixMethod):
         return {"factors": (size_of(self._factors(self._lengths(shape))),), "steps": (), "waited": ()}
 
     def rule(self, param: Any, grad: Any, m: Any, factors: Any, steps: Any, waited: Any) -> None:  # noqa: PLR0917
+        self.check_slots(param.shape, factors=factors)
         lengths = self._lengths(param.shape)
         qs = unpacked(factors, self._factors(lengths))
         steps += 1

@@ -67,6 +67,7 @@ class Shampoo(MatrixMethod):
         return name != "v" or self.graft in {"adagrad", "rmsprop"}
 
     def rule(self, param: Any, grad: Any, m: Any, factors: Any, roots: Any, steps: Any, v: Any = None) -> None:  # noqa: PLR0917
+        self.check_slots(param.shape, factors=factors, roots=roots)
         lengths = self._lengths(param.shape)
         sums, found = (unpacked(flat, self._squares(lengths)) for flat in (factors, roots))
         tensor = grad.reshape(lengths)

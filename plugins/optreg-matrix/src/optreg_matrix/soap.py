@@ -57,24 +57,21 @@ class SOAP(MatrixMethod):
         return {"factors": (size,), "bases": (size,), "steps": ()}
 
     def rule(self, param: Any, grad: Any, m: Any, v: Any, factors: Any, bases: Any, steps: Any) -> None:  # noqa: PLR0917
+        self.check_slots(param.shape, factors=factors, bases=bases)
         lengths = self._lengths(param.shape)
-        axes = [axis for axis, length in enumerate(lengths) if length <= self.max_precond_dim]
-        averages, old = (unpacked(flat, self._squares(lengths)) for flat in (factors, bases))
-        tensor = grad.reshape(lengths)
+        tensor, squares = grad.reshape(lengths), v.reshape(lengths)
+        averages, rotation = self._by_axis(factors, lengths), self._by_axis(bases, lengths)
         t = int(steps)
         steps += 1
         if t == 0:
-            self._add(averages, axes, tensor)
-            for average, basis in zip(averages, old, strict=True):
-                basis[...] = eigh(average)[1][:, ::-1]
+            self._average(averages, tensor)
+            for basis, average in zip(rotation, averages, strict=True):
+                if basis is not None:
+                    basis[...] = eigh(average)[1][:, ::-1]
             return
-        rotation: list[Any] = [None] * len(lengths)
-        for axis, basis in zip(axes, old, strict=True):
-            rotation[axis] = basis
-        rotated = along(tensor, rotation, transposed=True)
         m *= self.beta1
         m += (1 - self.beta1) * grad
-        squares = v.reshape(lengths)
+        rotated = along(tensor, rotation, transposed=True)
         squares = self.beta2 * squares + (1 - self.beta2) * rotated * rotated
         adam = along(m.reshape(lengths), rotation, transposed=True) / (np.sqrt(squares) + self.eps)
         step = along(adam, rotation).reshape(param.shape)
@@ -83,13 +80,9 @@ class SOAP(MatrixMethod):
         rate = (1 - self.beta2**t) ** 0.5 / (1 - self.beta1**t) if self.correct_bias else 1.0
         param -= self.lr * rate * step
         param *= 1 - self.lr * self.weight_decay
-        self._add(averages, axes, tensor)
+        self._average(averages, tensor)
         if t % self.precondition_frequency == 0:
-            for axis, average, basis in zip(axes, averages, old, strict=True):
-                power = average @ basis
-                order = np.argsort(-np.sum(basis * power, axis=0))
-                squares = np.take(squares, order, axis=axis)
-                basis[...] = np.linalg.qr(power[:, order])[0]
+            squares = _turn(rotation, averages, squares)
         v[...] = squares.reshape(param.shape)
 
     def _lengths(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -98,7 +91,23 @@ class SOAP(MatrixMethod):
     def _squares(self, lengths: tuple[int, ...]) -> list[tuple[int, int]]:
         return [(length, length) for length in lengths if length <= self.max_precond_dim]
 
-    def _add(self, averages: list[Any], axes: list[int], tensor: Any) -> None:
+    def _by_axis(self, flat: Any, lengths: tuple[int, ...]) -> list[Any]:
+        matrices = iter(unpacked(flat, self._squares(lengths)))
+        return [next(matrices) if length <= self.max_precond_dim else None for length in lengths]
+
+    def _average(self, averages: list[Any], tensor: Any) -> None:
         beta = self.beta2 if self.shampoo_beta is None else self.shampoo_beta
-        for axis, average in zip(axes, averages, strict=True):
-            average[...] = beta * average + (1 - beta) * gram(tensor, axis)
+        for axis, average in enumerate(averages):
+            if average is not None:
+                average[...] = beta * average + (1 - beta) * gram(tensor, axis)
+
+
+def _turn(rotation: list[Any], averages: list[Any], squares: Any) -> Any:
+    """Bring the bases nearer to the eigenvectors, by falling eigenvalues; returns the squares in that order."""
+    for axis, (basis, average) in enumerate(zip(rotation, averages, strict=True)):
+        if basis is not None:
+            power = average @ basis
+            order = np.argsort(-np.sum(basis * power, axis=0))
+            basis[...] = np.linalg.qr(power[:, order])[0]
+            squares = np.take(squares, order, axis=axis)
+    return squares
