@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from optreg.hooks.noise import exponential_decay_noise as exponential_decay_noise
     from optreg.hooks.nonfinite import SkipNonfinite as SkipNonfinite
     from optreg.hookspecs import hookimpl as hookimpl
+    from optreg.layers import layer_wise_lr_decay as layer_wise_lr_decay
     from optreg.named_defaults import NamedDefaults as NamedDefaults
     from optreg.optimizer import GradientMethod as GradientMethod
     from optreg.optimizer import Optimizer as Optimizer
@@ -72,6 +73,7 @@ _HOMES = {
     "optreg.hooks.noise": ("GradientNoise", "exponential_decay_noise"),
     "optreg.hooks.nonfinite": ("SkipNonfinite",),
     "optreg.hookspecs": ("hookimpl",),
+    "optreg.layers": ("layer_wise_lr_decay",),
     "optreg.named_defaults": ("NamedDefaults",),
     "optreg.optimizer": ("GradientMethod", "Optimizer"),
     "optreg.registry": (

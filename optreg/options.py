@@ -51,7 +51,7 @@ class Options:
         if not self.patterns:
             return NOTHING
         if path not in self._by_path:
-            matching = [overrides for pattern, overrides in self.patterns.items() if _matches(path, pattern)]
+            matching = [overrides for pattern, overrides in self.patterns.items() if matches(path, pattern)]
             merged: dict[str, Any] = {}
             for overrides in matching:
                 merged |= overrides
@@ -64,13 +64,13 @@ class Options:
         """Raise a PatternError for a pattern that matches none of the paths."""
         paths = list(paths)
         for pattern in self.patterns:
-            if not any(_matches(path, pattern) for path in paths):
+            if not any(matches(path, pattern) for path in paths):
                 raise PatternError(
                     f"the pattern {pattern!r} in options matches no parameter; the paths are: "
                     f"{', '.join(paths) or 'none'}"
                 )
 
 
-def _matches(path: str, pattern: str) -> bool:
+def matches(path: str, pattern: str) -> bool:
     """Whether a pattern matches a path, which may be written without its first slash, as elsewhere."""
     return fnmatchcase(path, pattern) or fnmatchcase(path.removeprefix("/"), pattern)

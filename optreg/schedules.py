@@ -209,6 +209,23 @@ class LinearWarmup(Schedule):
 
 
 @attrs.frozen
+class Scaled(Schedule):
+    """Another schedule, or any function of the step, multiplied by ``factor``.
+
+    >>> Scaled(Exponential(initial=1.0, factor=0.5), factor=3.0)(2)
+    1.5
+    """
+
+    name: ClassVar[str] = "scaled"
+    of: Value = _number_or_schedule()
+    factor: float = _number()
+
+    def __call__(self, t: int) -> float:
+        value = self.of(t) if callable(self.of) else self.of
+        return value * self.factor
+
+
+@attrs.frozen
 class OneCycle(Schedule):
     """Up along a cosine from ``peak / divisor`` to ``peak``, then down to ``peak / divisor / final_divisor``.
 

@@ -19,7 +19,7 @@ ORDER = """
     named_defaults builtin_defaults declarations hookspecs builtins
     entry_points offers namespaces hook_manager discovery lookup adapters
     config_reader hook_sets registering provenance registry
-    overlaps targets gradients options encoding dictionaries
+    overlaps targets gradients options layers encoding dictionaries
     tracing masters states snapshots checkpoint_files backends norms deprecated passes
     hook repeat plan config checkpoints evaluation base optimizer matching matching_states serializers
     hooks optimizers compare testing bench cli __init__ __main__

@@ -16,6 +16,7 @@ from optreg.schedules import (
     Exponential,
     LinearWarmup,
     OneCycle,
+    Scaled,
     Schedule,
     Step,
     schedule_from_config,
@@ -28,6 +29,7 @@ EXAMPLES = {
     "cosine": Cosine(initial=0.1, steps=10, final=0.01),
     "linear_warmup": LinearWarmup(steps=4, then=Cosine(initial=0.1, steps=10)),
     "one_cycle": OneCycle(peak=0.1, steps=20),
+    "scaled": Scaled(Cosine(initial=0.1, steps=10), factor=0.5),
 }
 
 
