@@ -27,8 +27,7 @@ import torch
 from cases import CASES
 from problem import start, walk
 
-ARGUMENTS = {"beta1": ("betas", 0), "beta2": ("betas", 1)}
-BETAS = {"soap": (0.95, 0.95), "shampoo": (0.9, 1.0), "galore": (0.9, 0.999), "apollo_mini": (0.9, 0.999)}
+BETAS = {"soap": (0.95, 0.95), "galore": (0.9, 0.999), "apollo_mini": (0.9, 0.999)}
 
 
 def stand_in(name: str, **attributes: Any) -> None:
@@ -79,8 +78,6 @@ def psgd_kron(params: list[Any], ours: dict[str, Any]) -> Any:
     theirs = {"lr": 1e-3} | ours
     generator = np.random.default_rng(theirs.pop("seed"))
     theirs["preconditioner_update_probability"] = theirs.pop("update_probability", None)
-    if "max_size_triangular" not in theirs:
-        theirs["max_size_triangular"] = 8192
     optimizer = kron.Kron(params, precond_dtype=torch.float64, **theirs)
     optimizer.rng = random.Random()
     optimizer.rng.random = generator.random
@@ -121,7 +118,8 @@ def apollo_mini(params: list[Any], ours: dict[str, Any]) -> Any:
 def with_betas(method: str, ours: dict[str, Any]) -> dict[str, Any]:
     """Ours, with one pair for both betas."""
     theirs = dict(ours)
-    theirs["betas"] = tuple(theirs.pop(name, usual) for name, usual in zip(ARGUMENTS, BETAS[method], strict=True))
+    beta1, beta2 = BETAS[method]
+    theirs["betas"] = theirs.pop("beta1", beta1), theirs.pop("beta2", beta2)
     return theirs
 
 
