@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
@@ -112,18 +112,18 @@ class NorMuon(OrthogonalizedMomentum):
            [ 0.  , -0.09]])
     """
 
+    real_only: ClassVar[bool] = True
+
     beta2: float = fraction(0.95, "how much of the average of squares is kept at each step")
 
-    def init_state(self, param: Any, state: dict[str, Any]) -> None:
-        super().init_state(param, state)
-        if self.rule_for(param) == "rule":
-            state["v"] = as_matrix(state["v"])[:, :1].real.copy()  # one number for each row
+    def slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        return {"v": (shape[0], 1)}
 
     def rule(self, param: Any, grad: Any, buf: Any, v: Any) -> None:
         direction = self.orthogonalized_momentum(grad, buf)
         norm = np.linalg.norm(direction)
         v *= self.beta2
-        v += (1 - self.beta2) * np.mean(np.abs(direction) ** 2, axis=1, keepdims=True)
+        v += (1 - self.beta2) * np.mean(direction * direction, axis=1, keepdims=True)
         direction /= np.sqrt(v) + 1e-10
         direction *= norm / (np.linalg.norm(direction) + 1e-10)
         self.move(param, direction)
