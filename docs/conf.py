@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 
+import attrs
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent / "plugins" / "optreg-matrix" / "src")]
 
 import hook_page  # noqa: E402
 import optimizer_pages  # noqa: E402
@@ -52,6 +55,15 @@ def _link_papers(app, what, name, obj, options, lines):  # noqa: PLR0917 (Sphinx
     lines[:] = [optimizer_pages.linked(line) for line in lines]
 
 
+def _arguments_of_optimizers(app, what, name, obj, options, signature, returns):  # noqa: PLR0917 (as above)
+    # Sphinx would show those of __new__, which takes any.
+    if what == "class" and issubclass(obj, optreg.Optimizer) and attrs.has(obj):
+        own = inspect.signature(obj.__init__)
+        parameters = [each.replace(annotation=each.empty) for each in list(own.parameters.values())[1:]]
+        return str(own.replace(parameters=parameters, return_annotation=own.empty)), None
+    return signature, returns
+
+
 def _as_in_a_terminal(app, context, lines):
     # In the help of a command, a star is a star, and what click does not rewrap stands as it is.
     found = []
@@ -73,5 +85,6 @@ def _write_pages(app):
 def setup(app):
     app.connect("builder-inited", _write_pages)
     app.connect("autodoc-process-docstring", _link_papers)
+    app.connect("autodoc-process-signature", _arguments_of_optimizers)
     for part in ("description", "options"):
         app.connect(f"sphinx-click-process-{part}", _as_in_a_terminal)

@@ -17,7 +17,7 @@ import pytest
 import optreg
 from documentation.pages import DOCS, Block, blocks_of, commands_of, pages
 
-EXAMPLE = DOCS.parent / "plugins" / "optreg-example"
+PLUGINS = DOCS.parent / "plugins"
 CHECKER = doctest.OutputChecker()
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -25,12 +25,13 @@ PAGES = [page for page in pages() if any(blocks_of(page))]
 
 
 @pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """The tutorial's package, as pip would leave it behind, for this process and those it starts."""
+def installed(page, tmp_path, monkeypatch):
+    """The package of a page, as pip would leave it behind, for this process and those it starts."""
+    package = PLUGINS / ("optreg-matrix" if page.name == "matrices.md" else "optreg-example")
     site = tmp_path / "site"
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(Path(optreg.__file__).parent.parent)]))
-    shutil.copytree(EXAMPLE / "src", site)
-    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    shutil.copytree(package / "src", site)
+    project = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     name, version = project["name"], project["version"]
     metadata = site / f"{name.replace('-', '_')}-{version}.dist-info"
     metadata.mkdir()

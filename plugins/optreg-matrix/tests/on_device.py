@@ -1,4 +1,4 @@
-"""An array that is no NumPy array, and does what CuPy's do: it answers to NumPy's protocols, and never converts itself."""
+"""Arrays that are not NumPy's, and do as CuPy's: they answer to NumPy's protocols, and never convert themselves."""
 
 from __future__ import annotations
 

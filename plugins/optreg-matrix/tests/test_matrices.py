@@ -112,7 +112,7 @@ def test_blocks_of_a_large_matrix_are_joined_without_a_seam():
     large, optimizer = start.copy(), optreg.create("matrix/muon", lr=0.5, momentum=0.5, weight_decay=0.1)
     optimizer.setup({"w": large}).apply_gradients({"w": gradient})
     direction = (start * 0.95 - large) / 0.5
-    u, s, vh = np.linalg.svd(gradient, full_matrices=False)
+    u, _, vh = np.linalg.svd(gradient, full_matrices=False)
     values = np.diag(u.T @ direction @ vh.T)
     assert ((values > 0.68) & (values < 1.21)).all()
     np.testing.assert_allclose(direction, (u * values) @ vh, atol=1e-12)

@@ -25,9 +25,7 @@ def expected(matrix, steps):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
-@pytest.mark.parametrize(
-    "steps", [[QUINTIC] * 5, [*POLAR_EXPRESS, *[NEWTON] * 4], [NEWTON] * 30, [QUINTIC]], ids=len
-)
+@pytest.mark.parametrize("steps", [[QUINTIC] * 5, [*POLAR_EXPRESS, *[NEWTON] * 4], [NEWTON] * 30, [QUINTIC]], ids=len)
 def test_each_singular_value_goes_through_the_polynomials(shape, dtype, steps):
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=shape) + 1j * rng.normal(size=shape)
