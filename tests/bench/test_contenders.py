@@ -70,15 +70,16 @@ PAIRS = [(peer, each) for peer, table in TABLES.items() for each in table if (pe
 @pytest.mark.parametrize(("peer", "optimizer"), PAIRS)
 def test_a_peer_that_is_said_to_have_a_method_walks_the_path_of_optreg(peer, optimizer):
     assert set(TABLES) == set(PEERS)
-    for variant in (VARIANTS["plain"], SOME):
-        job = Job(optimizer, variant, "float64", threads=THREADS)
-        members = lineup(job)
-        if peer not in members.peers:
-            assert "is not installed" in members.left_out[peer] or "has no weight decay" in members.left_out[peer]
-            continue
-        start = Numbers.of(MODEL, job.dtype).values
-        # Twelve steps: RAdam begins to adapt at its sixth.
-        assert_same_walk(walked(peer, job, 12), walked("numpy", job, 12), start, 5e-3)
+    job = Job(optimizer, SOME, "float64", threads=THREADS)
+    if "has no weight decay" in lineup(job).left_out.get(peer, ""):
+        job = Job(optimizer, VARIANTS["clipping"], "float64", threads=THREADS)
+    members = lineup(job)
+    if peer not in members.peers:
+        assert "is not installed" in members.left_out[peer]
+        return
+    start = Numbers.of(MODEL, job.dtype).values
+    # Twelve steps: RAdam begins to adapt at its sixth.
+    assert_same_walk(walked(peer, job, 12), walked("numpy", job, 12), start, 5e-3)
 
 
 @pytest.mark.parametrize("variant", ["decay", "clipping"])

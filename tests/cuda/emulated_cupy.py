@@ -272,7 +272,7 @@ def _compiled(code: str, name: str) -> Any:
     launch = _LAUNCH.replace("NAME", name).replace("HAS_BARRIERS", str("__syncthreads" in code).lower())
     source.write_text(prelude + code.removeprefix(PRELUDE) + launch, encoding="utf-8")
     target = source.with_suffix(".so")
-    options = ["-std=c++17", "-O1", "-mf16c", "-ffp-contract=off", "-fPIC", "-shared", "-Wl,-Bsymbolic"]
+    options = ["-std=c++17", "-O0", "-mf16c", "-ffp-contract=off", "-fPIC", "-shared", "-Wl,-Bsymbolic"]
     made = subprocess.run([str(COMPILER), *options, source, "-o", target], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr[:3000]
     go = ctypes.CDLL(str(target)).go

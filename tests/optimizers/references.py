@@ -101,9 +101,8 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     return rng.normal(size=shape) * (rng.random(shape) > 1 / 6)
 
 
-PROBLEMS = [
-    Problem(kind, dtype, steps) for kind in ("open", "closed") for dtype in ("float32", "float64") for steps in (5, 50)
-]
+# Both are looked at after each step, so a hundred steps are ten as well.
+PROBLEMS = [Problem("open", "float64", 100), Problem("closed", "float32", 50)]
 every_problem = pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 
 
@@ -315,5 +314,7 @@ def _in(dtype: str, arrays: Arrays) -> Arrays:
 
 def _assert_equal(actual: Arrays, desired: Arrays, tolerance: float, what: str) -> None:
     for name, array in actual.items():
-        scale = max(1.0, float(np.max(np.abs(desired[name]))))
-        np.testing.assert_allclose(array, desired[name], rtol=0, atol=tolerance * scale, err_msg=f"{what}: {name}")
+        assert array.shape == desired[name].shape, f"{what}: {name}"
+        allowed = tolerance * max(1.0, float(np.max(np.abs(desired[name]))))
+        apart = float(np.max(np.abs(array - desired[name])))
+        assert apart <= allowed, f"{what}: {name} is apart by {apart:.3g}, of which {allowed:.3g} are rounding"
