@@ -24,6 +24,12 @@ class DeviceArray(NDArrayOperatorsMixin):
     def __len__(self) -> int:
         return len(self.host)
 
+    def __bool__(self) -> bool:
+        return bool(self.host)
+
+    def __int__(self) -> int:
+        return int(self.host)
+
     def conj(self) -> DeviceArray:
         return DeviceArray(self.host.conj())
 
@@ -34,7 +40,7 @@ class DeviceArray(NDArrayOperatorsMixin):
         return DeviceArray(self.host.reshape(*shape))
 
     def __getitem__(self, key: Any) -> DeviceArray:
-        return DeviceArray(self.host[key if isinstance(key, tuple) else (key, ...)])
+        return DeviceArray(self.host[_on_host(key if isinstance(key, tuple) or key is Ellipsis else (key, ...))])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.host[key] = _on_host(value)
@@ -50,6 +56,8 @@ class DeviceArray(NDArrayOperatorsMixin):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         found = function(*_on_host(args), **{key: _on_host(value) for key, value in kwargs.items()})
+        if isinstance(found, tuple) and function is not np.shape:
+            return tuple(map(DeviceArray, found))
         return found if function in (np.shape, np.ndim, np.size) else DeviceArray(np.asarray(found))
 
 

@@ -14,6 +14,12 @@ CASES = [
     ("normuon", {}),
     *(("scion", {"norm": norm}) for norm in ("spectral", "spectral_max", "sign", "column", "row")),
     ("scion", {"norm": "column", "transposed": True, "constrained": True}),
+    ("shampoo", {"precondition_frequency": 2, "block_size": 2}),
+    ("soap", {"precondition_frequency": 2, "merge_dims": True, "normalize_grads": True}),
+    ("psgd_kron", {"seed": 0}),
+    ("psgd_kron", {"seed": 0, "memory_save_mode": "one_diag", "momentum_into_precond_update": False}),
+    ("galore", {"rank": 2, "update_proj_gap": 2}),
+    ("apollo_mini", {"update_proj_gap": 2}),
 ]
 
 
@@ -22,12 +28,14 @@ CASES = [
 def test_a_rule_gives_the_same_bits_on_arrays_that_are_not_numpys(name, hyperparameters, shape):
     rng = np.random.default_rng(0)
     array, *gradients = rng.normal(size=(4, *shape)).astype(np.float32)
-    optimizer = optreg.create(f"matrix/{name}", lr=0.1, **hyperparameters).setup({"w": array})
-    rule = getattr(optimizer, optimizer.rule_for(optimizer.target["w"]))
+    optimizer, other = (optreg.create(f"matrix/{name}", lr=0.1, **hyperparameters) for _ in "12")
+    optimizer.setup({"w": array})
+    rule = getattr(other, optimizer.rule_for(optimizer.target["w"]))
     on_device = DeviceArray(array.copy())
     slots = {slot: DeviceArray(value.copy()) for slot, value in optimizer._states["/w"].items()}
     with optreg.use_backend("numpy"):
         for gradient in gradients:
-            optimizer.apply_gradients({"w": gradient})  # counts the step, for both
+            optimizer.apply_gradients({"w": gradient})
+            other.t = optimizer.t
             rule(on_device, DeviceArray(gradient.copy()), **slots)
     np.testing.assert_array_equal(on_device.host, array)
