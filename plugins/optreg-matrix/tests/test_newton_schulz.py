@@ -30,12 +30,10 @@ def test_each_singular_value_goes_through_the_polynomials(shape, dtype, steps):
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=shape) + 1j * rng.normal(size=shape)
     matrix = (matrix if dtype == "complex128" else matrix.real).astype(dtype)
-    before = matrix.copy()
-    found = orthogonalized(matrix, steps, EPS)
+    found = orthogonalized(matrix.copy(), steps, EPS)
     assert found.dtype == dtype
     tolerance = 1e-3 if dtype == "float32" else 1e-10
     np.testing.assert_allclose(found, expected(matrix, steps), rtol=0, atol=tolerance)
-    np.testing.assert_array_equal(matrix, before)
 
 
 def test_five_of_jordans_steps_bring_all_but_the_smallest_singular_values_between_07_and_12():
@@ -51,7 +49,7 @@ def test_rounding_grows_little_where_singular_values_are_tiny(shape, steps):
     u, _, vh = np.linalg.svd(rng.normal(size=shape), full_matrices=False)
     for values in (np.geomspace(1, 1e-8, 30), np.arange(30) < 4):
         matrix = ((u * values) @ vh).astype(np.float32)
-        found = orthogonalized(matrix, [QUINTIC] * steps, EPS)
+        found = orthogonalized(matrix.copy(), [QUINTIC] * steps, EPS)
         wanted = expected(matrix.astype(np.float64), [QUINTIC] * steps)
         if steps == 5:  # after twenty, any rounding error is as large as the largest singular value
             assert np.linalg.norm(found - wanted, 2) < 0.02
@@ -61,6 +59,12 @@ def test_rounding_grows_little_where_singular_values_are_tiny(shape, steps):
 def test_a_matrix_of_zeros_stays_one():
     for shape in SHAPES:
         np.testing.assert_array_equal(orthogonalized(np.zeros(shape, np.float32), [QUINTIC] * 5, EPS), 0)
+
+
+def test_a_norm_that_overflows_makes_a_step_of_zero_as_in_jordans_code():
+    w = np.ones((3, 8), np.float32)
+    optreg.create("matrix/muon").setup({"w": w}).apply_gradients({"w": np.full((3, 8), 1e25, np.float32)})
+    np.testing.assert_array_equal(w, 1)
 
 
 def test_the_last_coefficients_stay_where_there_are_more_steps():

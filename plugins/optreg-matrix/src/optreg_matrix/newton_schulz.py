@@ -31,7 +31,7 @@ def orthogonalized(matrix: Any, steps: Sequence[Coefficients], eps: float) -> An
     what several steps multiply by is computed of that matrix alone: their polynomials commute.
 
     Args:
-        matrix: of real or complex numbers, on any device; it is not changed.
+        matrix: of real or complex numbers, on any device; it is overwritten.
         steps: the coefficients of each step.
         eps: keeps a matrix of zeros from division by zero.
 
@@ -41,17 +41,11 @@ def orthogonalized(matrix: Any, steps: Sequence[Coefficients], eps: float) -> An
     short, long = sorted(matrix.shape)
     is_tall = matrix.shape[0] == long
     together = 3 * long > 5 * short  # from here on, this takes fewer operations
-    x, scale = matrix, None
+    x = matrix
+    x /= np.linalg.norm(x) + eps
     for part in _parts(steps) if together else ([step] for step in steps):
         gram = x.conj().T @ x if is_tall else x @ x.conj().T  # NumPy computes one half of it, and copies
-        if scale is None:
-            norm = np.sqrt(np.trace(gram).real) + eps
-            gram /= norm
-            gram /= norm
-            scale = 1 / norm
         factor = _factor(gram, part)
-        factor *= scale
-        scale = 1
         x = x @ factor if is_tall else factor @ x
     return x
 

@@ -89,7 +89,7 @@ class Scion(GradientMethod):
         length = (outputs / inputs if self.normalized else outputs) ** 0.5
         if self.norm == "spectral_max":
             length = max(1.0, length)
-        direction = orthogonalized(as_matrix(buf), steps_of(self.ns_coefficients, self.ns_steps), EPS)
+        direction = orthogonalized(as_matrix(buf.copy()), steps_of(self.ns_coefficients, self.ns_steps), EPS)
         direction *= length / prod(filters)
         return direction
 
