@@ -170,6 +170,30 @@ def optreg_optimizers() -> list[OptimizerSpec]:
             "Wortsman et al. 2023, arXiv:2304.13013",
         ),
         _optimizer(
+            "adafactor",
+            "factored:Adafactor",
+            "Steps scaled by the mean squares of rows and columns, which take hardly any memory.",
+            "Shazeer & Stern 2018, arXiv:1804.04235",
+        ),
+        _optimizer(
+            "came",
+            "factored:CAME",
+            "Adafactor with momentum, which counts less where it misses the updates.",
+            "Luo et al. 2023, arXiv:2307.02047",
+        ),
+        _optimizer(
+            "mars",
+            "mars:MARS",
+            "Adam on gradients corrected by their change since the step before.",
+            "Yuan et al. 2024, arXiv:2411.10438",
+        ),
+        _optimizer(
+            "tiger",
+            "tiger:Tiger",
+            "The sign of one average, times the root mean square of the parameter.",
+            "Su 2023, https://github.com/bojone/tiger",
+        ),
+        _optimizer(
             "schedule_free_sgd",
             "schedule_free:ScheduleFreeSGD",
             "Gradient descent that needs no schedule: it evaluates with an average of its steps.",

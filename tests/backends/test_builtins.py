@@ -60,7 +60,7 @@ KINDS = [
         ]
     ),
 ]
-REDUCING = ["lars", "lamb", "novograd", "stable_adamw"]
+REDUCING = ["lars", "lamb", "novograd", "stable_adamw", "mars", "tiger"]
 """They need norms or means of whole tensors, which backends sum in different orders."""
 NAMES = [name for name in optreg.names() if "/" not in name and getattr(optreg.get(name), "elementwise", False)]
 NAMES = [name for name in NAMES if name not in REDUCING]

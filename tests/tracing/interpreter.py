@@ -5,18 +5,24 @@ A reduction is that of NumPy, so that a trace of a rule with sums has its bits, 
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from optreg.rule import OwnedRule, slots_of
+from optreg.rule import OwnedRule, rule_of
 from optreg.tracing.nodes import HostValue, Input, Load, Reduction, Rule, Size, Value, in_order
 from optreg.tracing.trace import trace
 
 
+def own_rule(owner: Any, param: Any) -> OwnedRule:
+    """The rule that an owner has for a parameter of that array."""
+    return rule_of(owner, SimpleNamespace(data=param))
+
+
 def inputs_of(owner: Any, param: Any, grad: Any, state: dict[str, Any]) -> tuple[Input | None, ...]:
     """The inputs of a rule, as the arrays are."""
-    slots = [(name, state.get(name)) for name in slots_of(type(owner).rule).names]
+    slots = [(name, state.get(name)) for name in own_rule(owner, param).slots]
     return (
         Input("param", param.dtype),
         Input("grad", grad.dtype),
@@ -26,7 +32,7 @@ def inputs_of(owner: Any, param: Any, grad: Any, state: dict[str, Any]) -> tuple
 
 def run_traced(owner: Any, param: Any, grad: Any, state: dict[str, Any]) -> Rule:
     """Do to the arrays what the rule would do, by way of its trace."""
-    rule = trace(OwnedRule(owner), inputs_of(owner, param, grad, state))
+    rule = trace(own_rule(owner, param), inputs_of(owner, param, grad, state))
     arrays = {"param": param, "grad": grad, **state}
     interpret(rule, [arrays[each.name] for each in rule.inputs], "self", owner)
     return rule

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 import optreg
-from optreg.rule import OwnedRule
 
-from .interpreter import run_traced
+from .interpreter import own_rule, run_traced
 
 HYPERPARAMETERS = {
     "rmsprop": [{"centered": True}, {"momentum": 0.5}, {"centered": True, "momentum": 0.5}],
     "adopt": [{"clip": False}],
     "asgd": [{"t0": 2.0}],
+    "mars": [{"optimize_1d": True, "mars_type": "lion"}],
+    "tiger": [{"layerwise": False}],
 }
-NORMS = {"lars", "lamb", "novograd", "stable_adamw"}
+NORMS = {"lars", "lamb", "novograd", "stable_adamw", "adafactor", "came", "mars", "tiger"}
 """The bits of a sum depend on where NumPy's temporary arrays happen to lie in memory."""
 CASES = [(name, {}) for name in optreg.names()] + [
     (name, values) for name, many in HYPERPARAMETERS.items() for values in many
@@ -38,14 +39,14 @@ def test_the_trace_of_a_built_in_does_what_its_rule_does(name, values, dtype):
     ours, theirs = start.copy(), start.copy()
     written.setup({"w": ours})
     traced.setup({"w": theirs})
-    state = traced._states["/w"]
+    state, slots = traced._states["/w"], own_rule(traced, theirs).used_slots()
     for t in range(1, 9):
         gradient = one_gradient(rng, 203, dtype)
         written.apply_gradients({"w": gradient.copy()})
         traced.t = t
-        run_traced(traced, theirs, gradient, {slot: state[slot] for slot in OwnedRule(traced).used_slots()})
+        run_traced(traced, theirs, gradient, {slot: state[slot] for slot in slots})
         assert_same(ours, theirs, name in NORMS)
-        for slot in OwnedRule(traced).used_slots():
+        for slot in slots:
             assert_same(written._states["/w"][slot], state[slot], name in NORMS)
 
 
