@@ -21,7 +21,7 @@ EPS = 1e-7
 """What Jordan adds to the norm."""
 
 GROWTH = 30_000.0
-"""How much rounding errors may grow before a Gram matrix is computed anew; in float32, 0.3 % come of it."""
+"""How much rounding errors may grow before a Gram matrix is computed anew; in float32, less than 1 % comes of it."""
 
 
 def orthogonalized(matrix: Any, steps: Sequence[Coefficients], eps: float) -> Any:
