@@ -20,8 +20,9 @@ class Factored:
     elementwise: ClassVar[bool] = False
 
     def rule_for(self, param: Any) -> str:
-        """``rule`` for what has rows and columns."""
-        return "rule" if param.data.ndim >= 2 and param.data.size else "rule_of_vectors"
+        """``rule`` for what has rows and columns of real numbers."""
+        has_rows = param.data.ndim >= 2 and param.data.size and param.data.dtype.kind != "c"
+        return "rule" if has_rows else "rule_of_vectors"
 
 
 def _factors(param: Any) -> tuple[Array, Array]:
@@ -59,7 +60,7 @@ class Adafactor(Factored, GradientMethod):
         u   = g / √v
         p   ← p·(1 − lr·weight_decay) − min(lr, 1/√t)·max(eps2, RMS(p))·u / max(1, RMS(u)/d)
 
-    Arrays with fewer than two axes keep ``v``, the average of g² itself.
+    Arrays with fewer than two axes, and complex ones, keep ``v``, the average of g² itself.
 
     Shazeer & Stern 2018, arXiv:1804.04235.
 
@@ -120,7 +121,7 @@ class CAME(Factored, GradientMethod):
         s   = row_res·col_res / mean(row_res),  of averages of (u − m)² + eps2
         p   ← p − lr·(m / √s + weight_decay·p)
 
-    Arrays with fewer than two axes keep ``v``, the average of g² + eps1, and step along ``m`` itself.
+    Arrays with fewer than two axes, and complex ones, keep ``v``, the average of g² + eps1, and step along ``m``.
 
     Luo, Ren, Zheng et al. 2023, arXiv:2307.02047.
 

@@ -100,3 +100,15 @@ PAIRS = {
 def test_the_path_is_that_of_another_implementation(name, problem):
     ours, theirs = PAIRS[name]
     assert_same_path(ours, theirs, problem)
+
+
+@pytest.mark.parametrize("cls", [Adafactor, CAME])
+def test_complex_matrices_are_pairs_of_real_numbers(cls):
+    start = np.random.default_rng(0).normal(size=(3, 4, 2))
+    pairs, numbers = start.reshape(24).copy(), start.copy().view(complex)[..., 0]
+    one, other = cls().setup({"w": pairs}), cls().setup({"w": numbers})
+    for seed in range(3):
+        gradient = np.random.default_rng(seed).normal(size=(3, 4, 2))
+        one.apply_gradients({"w": gradient.reshape(24)})
+        other.apply_gradients({"w": gradient.view(complex)[..., 0]})
+    np.testing.assert_array_equal(numbers, pairs.view(complex).reshape(3, 4))
