@@ -18,7 +18,8 @@ from optreg.errors import NameTakenError, NotSetUpError, OptregError, UnknownKey
 from optreg.evaluation import evaluation_weights, refuse_while_evaluating
 from optreg.gradients import assign_gradients, compute_gradients, fit_gradients
 from optreg.hook import Hook, forget_slots, name_of_hook, timing_of
-from optreg.hyperparameters import holding
+from optreg.hyperparameters import holding, values_at
+from optreg.memory import begin_anew, remember, remembered_by
 from optreg.options import Options
 from optreg.overlaps import check_apart
 from optreg.passes import groups_at, prepare_pass, run
@@ -104,6 +105,9 @@ class Optimizer(Copied):
             self.epoch = 0
             self._states = States()
             self._hook_states = {}
+            if remembered_by(self):
+                with holding(self, values_at(self, 1)):
+                    begin_anew(self)
             self.prepare()
         except BaseException:  # a subclass could not make its states
             vars(self).clear()
@@ -348,7 +352,9 @@ class Optimizer(Copied):
         return config_of(self)
 
     def serialize(self, serializer: Any) -> None:
-        """Save or load ``t``, ``epoch`` and the states; neither the parameters nor the hyperparameters.
+        """Save or load ``t``, ``epoch``, the states, and numbers that a class remembers.
+
+        Neither the parameters nor the hyperparameters.
 
         Args:
             serializer: a Chainer serializer or deserializer, or anything that works like one.
@@ -360,8 +366,11 @@ class Optimizer(Copied):
         refuse_while_evaluating(self, "serialize()")
         t, epoch = serializer("t", self.t), serializer("epoch", self.epoch)
         t, epoch = (self.t if t is None else int(t)), (self.epoch if epoch is None else int(epoch))
+        present = remembered_by(self)
+        numbers = {name: serializer(name, value) for name, value in present.items()}
         self._states.serialize(serializer)
         self.t, self.epoch = t, epoch
+        remember(self, {name: present[name] if value is None else float(value) for name, value in numbers.items()})
 
     if not TYPE_CHECKING:  # a subclass may have a hyperparameter of such a name: weight_decay
         zero_grads = deprecated.zero_grads

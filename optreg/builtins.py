@@ -146,6 +146,18 @@ def optreg_optimizers() -> list[OptimizerSpec]:
             "Balles & Hennig 2018, arXiv:1705.07774",
         ),
         _optimizer(
+            "spam",
+            "spam:SPAM",
+            "Adam that clips spikes and forgets its averages every few hundred steps.",
+            "Huang et al. 2025, arXiv:2501.06842",
+        ),
+        _optimizer(
+            "sophia",
+            "sophia:Sophia",
+            "Momentum divided by an estimate of the curvature, and clipped.",
+            "Liu et al. 2023, arXiv:2305.14342",
+        ),
+        _optimizer(
             "lars",
             "lamb:LARS",
             "Momentum of gradients as long as a fraction of their parameter.",
@@ -192,6 +204,24 @@ def optreg_optimizers() -> list[OptimizerSpec]:
             "tiger:Tiger",
             "The sign of one average, times the root mean square of the parameter.",
             "Su 2023, https://github.com/bojone/tiger",
+        ),
+        _optimizer(
+            "prodigy",
+            "prodigy:Prodigy",
+            "Adam that estimates how far it is to the solution, so that lr may stay 1.",
+            "Mishchenko & Defazio 2023, arXiv:2306.06101",
+        ),
+        _optimizer(
+            "dadapt_sgd",
+            "dadapt:DAdaptSGD",
+            "SGD that estimates how far it is to the solution, so that lr may stay 1.",
+            "Defazio & Mishchenko 2023, arXiv:2301.07733",
+        ),
+        _optimizer(
+            "dadapt_adam",
+            "dadapt:DAdaptAdam",
+            "Adam that estimates how far it is to the solution, by D-Adaptation.",
+            "Defazio & Mishchenko 2023, arXiv:2301.07733",
         ),
         _optimizer(
             "schedule_free_sgd",

@@ -27,6 +27,9 @@ from optreg.schedules import Schedule, schedule_from_config
 
 _METADATA = "optreg"
 
+REMEMBERED = "optreg remembers"
+"""Marks in the metadata of a field that it is a number which :func:`remembered` declares."""
+
 NOTHING: Mapping[str, Any] = {}
 """No hyperparameters in place of the usual ones."""
 
@@ -162,6 +165,15 @@ def choice(default: Any, options: Sequence[str], doc: str = "") -> Any:
             )
 
     return attrs.field(default=default, validator=check, metadata={_METADATA: listed, "doc": doc})
+
+
+def remembered(initial: Any = 0.0) -> Any:
+    """Declare a number that an optimizer finds out by itself: no hyperparameter, but saved in every checkpoint.
+
+    ``setup()`` makes it ``initial`` again, or what ``initial(self)`` gives.
+    """
+    default = attrs.Factory(initial, takes_self=True) if callable(initial) else initial
+    return attrs.field(default=default, init=False, metadata={REMEMBERED: initial})
 
 
 @attrs.frozen

@@ -17,6 +17,7 @@ from optreg.hook import prepare_hook_states
 from optreg.hyperparameters import NOTHING, holding
 from optreg.masters import MASTER, has_master, wants_master
 from optreg.matching import Match
+from optreg.memory import remembered_by
 from optreg.optimizer import GradientMethod
 from optreg.passes import groups_at
 from optreg.rule import has_rule, rule_of, slots_of, used_slots
@@ -25,7 +26,7 @@ from optreg.targets import named_parameters, uninitialized_names
 
 
 def match_counts(found: Match, optimizer: Any, entries: Mapping[str, Any]) -> None:
-    """Match ``t`` and ``epoch``."""
+    """Match ``t`` and ``epoch``, and the numbers that the class remembers."""
     for key in ("t", "epoch"):
         if key not in entries:
             found.differ(f"{key} is missing", missing=True)
@@ -37,6 +38,14 @@ def match_counts(found: Match, optimizer: Any, entries: Mapping[str, Any]) -> No
             found.set(optimizer, key, count)
         else:
             found.differ(f"{key} is {value!r}, which counts nothing")
+    for key in remembered_by(optimizer):
+        value = entries.get(key)
+        if value is None:
+            found.differ(f"{key} is missing", missing=True)
+        elif np.ndim(value) or np.asarray(value).dtype.kind not in "iuf":
+            found.differ(f"{key} is {value!r}, which is no number")
+        else:
+            found.set(optimizer, key, float(value))
 
 
 @attrs.frozen(eq=False)
@@ -66,7 +75,7 @@ def match_states(found: Match, optimizer: Any, entries: Mapping[str, Any], *, ex
         kept = Kept(optimizer._hooks[name], states, f"{HOOKS}/{name}/", f"hook {name}: ")
         if exact or any(entry.startswith(kept.prefix) for entry in entries):  # a file of Chainer's knows no hooks
             everything.append(kept)
-    used = {"t", "epoch"}
+    used = {"t", "epoch", *remembered_by(optimizer)}
     parameters = named_parameters(optimizer.target)
     for kept in everything:
         wanted = _wanted(optimizer, kept, parameters)

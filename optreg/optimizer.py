@@ -16,11 +16,12 @@ from optreg.gradients import fill_gradients, fit_gradients
 from optreg.hook import name_of_hook, observes
 from optreg.hyperparameters import Hyperparameter, boolean, common, holding
 from optreg.masters import widened
+from optreg.measuring import Totals, measure_all, restored_on_error
 from optreg.overlaps import check_apart
 from optreg.passes import groups_at, prepare_pass, run, run_rule
 from optreg.plan import Plan, plan_hooks
 from optreg.repeat import Repeats
-from optreg.rule import has_rule
+from optreg.rule import OwnedRule, has_rule, measures
 from optreg.targets import check_parameter, named_parameters
 
 __all__ = ["GradientMethod", "Optimizer"]
@@ -55,6 +56,7 @@ class GradientMethod(Optimizer):
     _master_weights: bool = False
     _plan: Plan | None = None
     _repeats: Repeats | None = None
+    _totals: Totals | None = None
 
     @property
     def master_weights(self) -> bool:
@@ -145,10 +147,14 @@ class GradientMethod(Optimizer):
     def _make_step(self, plan: Plan) -> None:
         try:
             fused = self._run_hooks_before(plan)
+            with restored_on_error(self):
+                if measures(self):
+                    measure_all(self, fused)
+                    fused = ()
+                self._update_parameters(fused, plan.fused_after)
         except SkipStep as skipped:
             self.t += skipped.counts
             return
-        self._update_parameters(fused, plan.fused_after)
         self._run_stages(plan.after, self.t)
 
     def _check_parameters(self) -> None:
@@ -178,6 +184,19 @@ class GradientMethod(Optimizer):
                 False, None or text, which ``options`` may set by the parameter's path.
         """
         return "rule"
+
+    def run_rule(self, name: str) -> None:
+        """Run a method that is written as a rule once over all parameters, between two steps.
+
+        It sees the gradients that are there, and the ``t`` and hyperparameters of the last step; no hook runs.
+
+        Args:
+            name: of a method ``(self, param, grad, *slots)``, with slots that the rule has as well.
+        """
+        self._require_target()
+        refuse_while_evaluating(self, "run_rule()")
+        self.prepare()
+        run(prepare_pass(self, [(self, max(self.t, 1))], OwnedRule(self, name)))
 
     # Hooks
 
@@ -257,7 +276,7 @@ class GradientMethod(Optimizer):
             except BaseException:
                 self.t = t - 1
                 raise
-            if not any(map(self._overrides, ("call_hooks", "prepare", "reallocate_cleared_grads"))):
+            if self._keeps_passes():
                 self._own_repeats().keep(work, prepared)
             return
         self._run_rules_of_hooks(before, self.t)
@@ -272,6 +291,9 @@ class GradientMethod(Optimizer):
                     with device_of(parameter.data), widened(self, parameter, state) as changed:
                         self.update_one(changed, state)
         self._run_rules_of_hooks(after, t)
+
+    def _keeps_passes(self) -> bool:
+        return not any(map(self._overrides, ("call_hooks", "prepare", "reallocate_cleared_grads")))
 
     def _own_repeats(self) -> Repeats:
         if self._repeats is None or self._repeats.optimizer is not self:  # (those of a copy's original)

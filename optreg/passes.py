@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -31,12 +32,19 @@ def run(work: Work) -> Repeatable | None:
     return backend.run(work)
 
 
-def prepare_pass(optimizer: Any, timed: Sequence[tuple[Any, int]]) -> Work:
+def prepare_pass(
+    optimizer: Any,
+    timed: Sequence[tuple[Any, int]],
+    further: OwnedRule | None = None,
+    numbers: Mapping[str, dict[str, Any]] = NOTHING,
+) -> Work:
     """Make a pass ready over every parameter that has a gradient.
 
     Args:
         optimizer: whose target, states and options count.
         timed: the owners of the rules in their order, each with the ``t`` that its rule sees.
+        further: what the optimizer does in this pass, in place of the rule that it has for a parameter.
+        numbers: slots of that which are not in the states, by path.
 
     Raises:
         GradientError: a gradient does not fit its parameter.
@@ -51,16 +59,19 @@ def prepare_pass(optimizer: Any, timed: Sequence[tuple[Any, int]]) -> Work:
     fit_gradients(parameters)
     part_gradients(parameters, changing=any(getattr(owner, "changes_gradients", False) for owner, _ in timed))
     states = [_states_of(owner, optimizer, parameters) for owner, _ in timed]
+    if numbers:
+        of_both = {name: ChainMap(numbers[name], optimizer._states[name]) for name, _ in parameters}
+        states = [of_both if owner is optimizer else each for (owner, _), each in zip(timed, states, strict=True)]
     hooks = [(owner, t, values_at(owner, step_of(owner, t))) for owner, t in timed if owner is not optimizer]
     own_t = next((t for owner, t in timed if owner is optimizer), None)
     groups = [(NOTHING, parameters)] if own_t is None else groups_at(optimizer, parameters, own_t)
     work = Work(optimizer, hooks, [])
-    owners = [owner for owner, _ in timed]
+    kept = [(owner, each) for (owner, _), each in zip(timed, states, strict=True)]
     with work.hooks_held(), holding(optimizer, {} if own_t is None else {"t": own_t}):
         ready = [
-            attrs.evolve(_group(optimizer, values, owners, states, alike), run=run)
+            attrs.evolve(_group(optimizer, values, kept, alike, further), run=run)
             for run, (values, members) in enumerate(groups)
-            if members and owners
+            if members and kept
             for alike in _with_equal_rules(optimizer, values, members, own_t)
         ]
     return attrs.evolve(work, groups=ready)
@@ -82,12 +93,12 @@ def _with_equal_rules(
 def _group(
     optimizer: Any,
     values: Mapping[str, Any],
-    owners: Sequence[Any],
-    states: Sequence[States | None],
+    kept: Sequence[tuple[Any, Mapping[str, Any] | None]],
     members: Sequence[tuple[str, Any]],
+    further: OwnedRule | None,
 ) -> Group:
     with holding(optimizer, values):
-        for owner, each in zip(owners, states, strict=True):
+        for owner, each in kept:
             if each is not None:
                 _check_slots(owner, *members[0], each[members[0][0]])
             if owner is optimizer:
@@ -95,11 +106,15 @@ def _group(
         # A tensor with axes tells the slots that follow them from those that are one number.
         like_name, like = max(members, key=lambda pair: pair[1].data.ndim)
         rules = [
-            _bound(owner, like, {} if each is None else each[like_name])
-            for owner, each in zip(owners, states, strict=True)
+            _bound(
+                further if further is not None and owner is optimizer else rule_of(owner, like),
+                like,
+                {} if each is None else each[like_name],
+            )
+            for owner, each in kept
         ]
     tensors = [
-        Tensor(name, parameter, [{} if each is None else each[name] for each in states], _master_of(optimizer, name))
+        Tensor(name, parameter, [{} if each is None else each[name] for _, each in kept], _master_of(optimizer, name))
         for name, parameter in members
     ]
     return Group(values, rules, tensors)
@@ -132,7 +147,8 @@ def _check_slots(owner: Any, name: str, parameter: Any, state: Mapping[str, Any]
 
 def run_rule(optimizer: Any, parameter: Any, state: dict[str, Any]) -> None:
     """Run the optimizer's rule on one parameter, with the hyperparameters as they are."""
-    group = Group(NOTHING, [_bound(optimizer, parameter, state)], [Tensor("", parameter, [state])])
+    bound = _bound(rule_of(optimizer, parameter), parameter, state)
+    group = Group(NOTHING, [bound], [Tensor("", parameter, [state])])
     run(Work(optimizer, [], [group]))
 
 
@@ -157,7 +173,7 @@ def step_of(hook: Any, t: int) -> int:
     return t if getattr(hook, "timing", "pre") == "post" else t + 1
 
 
-def _states_of(owner: Any, optimizer: Any, parameters: Sequence[tuple[str, Any]]) -> States | None:
+def _states_of(owner: Any, optimizer: Any, parameters: Sequence[tuple[str, Any]]) -> Mapping[str, Any] | None:
     """The states of the optimizer itself, or of one of its hooks, made where missing; None if there are none."""
     if owner is optimizer:
         states: States = optimizer._states
@@ -179,9 +195,8 @@ def hook_states(optimizer: Any, name: str, hook: Any, parameters: Sequence[tuple
     return states
 
 
-def _bound(owner: Any, parameter: Any, state: Mapping[str, Any]) -> BoundRule:
-    changes = bool(getattr(owner, "changes_gradients", False))
-    owned = rule_of(owner, parameter)
+def _bound(owned: OwnedRule, parameter: Any, state: Mapping[str, Any]) -> BoundRule:
+    changes = bool(getattr(owned.owner, "changes_gradients", False))
     if owned.needs_whole_tensors:
         return BoundRule(owned, False, False, changes, not changes, True)
     rule = traced(owned, rule_inputs(owned, parameter, state)).rule

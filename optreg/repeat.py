@@ -12,6 +12,7 @@ from optreg.contents import Contents
 from optreg.errors import OptregError
 from optreg.hyperparameters import NOTHING, holding, signature, values_at
 from optreg.passes import groups_at, step_of
+from optreg.rule import measures
 from optreg.targets import ArrayTarget, named_parameters
 
 MOST = 4
@@ -29,7 +30,7 @@ class Repeats:
 
     def __init__(self, optimizer: Any) -> None:
         self.optimizer = optimizer
-        self._forms: dict[tuple[int, ...], list[Repeat]] = {}
+        self._forms: dict[tuple[Any, ...], list[Repeat]] = {}
         self._last: Repeat | None = None
         self._captured: list[Repeat] = []
         self.capturing = False
@@ -53,9 +54,9 @@ class Repeats:
         self._last.release()
         return fits
 
-    def run(self, owners: Sequence[Any]) -> bool:
+    def run(self, owners: Sequence[Any], what: str = "rule") -> bool:
         """Make the pass of the rules of these owners. False if it must be planned anew; then nothing was changed."""
-        forms = self._forms.get(tuple(map(id, owners)), [])
+        forms = self._forms.get((what, *map(id, owners)), [])
         for place, form in enumerate(forms):
             if form.fits() and form.run():
                 forms.insert(0, forms.pop(place))
@@ -63,15 +64,19 @@ class Repeats:
                 return True
         return False
 
-    def keep(self, work: Work, prepared: Repeatable | None) -> None:
-        """Remember a pass that was planned for the optimizer's present ``t``, if the backend can make it again."""
+    def keep(self, work: Work, prepared: Repeatable | None, what: str = "rule") -> None:
+        """Remember a pass that was planned for the optimizer's present ``t``, if the backend can make it again.
+
+        ``what`` tells passes of the same owners from each other.
+        """
         if prepared is None:
             return
         owners = [rule.owner for rule in work.groups[0].rules]
         form = Repeat(work, prepared, owners)
-        forms = self._forms.pop(tuple(map(id, owners)), [])
+        key = (what, *map(id, owners))
+        forms = self._forms.pop(key, [])
         self._forms = {key: kept for key, kept in self._forms.items() if kept[0].is_still()}
-        self._forms[form.key] = [form, *(each for each in forms if each.is_still())][:MOST]
+        self._forms[key] = [form, *(each for each in forms if each.is_still())][:MOST]
         self._note(form)
 
     def are_captured(self) -> bool:
@@ -126,7 +131,6 @@ class Repeat:
 
     Attributes:
         prepared: what the backend made of it.
-        key: that tells the pass from others of the optimizer.
         moves_on: the optimizer's rule is in it, so that it is made for the step after ``t``.
         comes_first: nothing comes before it in a step.
     """
@@ -135,13 +139,12 @@ class Repeat:
         self._optimizer = optimizer = work.optimizer
         self.prepared = prepared
         self._backend = current_backend()
-        self.key = tuple(map(id, owners))
         self.moves_on = any(owner is optimizer for owner in owners)
-        self.comes_first = self.moves_on and optimizer._plan.is_one_pass
+        self.comes_first = self.moves_on and optimizer._plan.is_one_pass and not measures(optimizer)
         self._hooks = [(hook, t - optimizer.t) for hook, t, _ in work.hooks]
         self._parameters = named_parameters(optimizer.target)
         rules = {(id(bound.owner), bound.rule.name): bound.rule for group in work.groups for bound in group.rules}
-        self._rules = [(rule.owner, type(rule.owner), rule.name, rule.function) for rule in rules.values()]
+        self._rules = [(rule, type(rule.owner), rule.function) for rule in rules.values()]
         self._choices = [(owner, name, value) for owner in owners for name, value in _choices_of(owner)]
         self._runs = [group.run for group in work.groups]
         self._plain = not any(map(_has_schedules, owners)) and not any(group.values for group in work.groups)
@@ -210,8 +213,8 @@ class Repeat:
 
     def _has_same_rules(self) -> bool:
         # Loops, because all() of a generator takes longer than all the rest.
-        for owner, cls, name, rule in self._rules:
-            if type(owner) is not cls or getattr(cls, name) is not rule:
+        for rule, cls, function in self._rules:
+            if type(rule.owner) is not cls or rule.function is not function:
                 return False
         for owner, name, value in self._choices:  # noqa: SIM110
             if getattr(owner, name, None) != value:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import cache
+from types import MethodType
 from typing import Any
 
 import attrs
+import numpy as np
 
 from optreg.errors import OptregError
 from optreg.hyperparameters import values_of
@@ -61,6 +63,12 @@ class OwnedRule:
         return function
 
     @property
+    def method(self) -> Callable[..., None]:
+        """The function bound to the owner, called as ``method(param, grad, *slots)``."""
+        method: Callable[..., None] = getattr(self.owner, self.name)
+        return method
+
+    @property
     def slots(self) -> tuple[str, ...]:
         """The names of all its slots, in the order of its arguments."""
         return slots_of(self.function).names
@@ -77,6 +85,71 @@ class OwnedRule:
         """The slots that the owner allocates for a parameter with this rule."""
         slots = slots_of(self.function)
         return tuple(name for name in slots.names if name not in slots.on_demand or self.owner.uses_slot(name))
+
+
+@attrs.frozen(eq=False)
+class Measure(OwnedRule):
+    """The method ``measure`` of an optimizer as a rule: what it returns is put into slots that ``adapt`` names."""
+
+    name: str = attrs.field(default="measure", init=False)
+
+    @property
+    def function(self) -> Callable[..., None]:
+        """What calls the method of the class, and stores what it returns."""
+        return _storing(type(self.owner).measure, type(self.owner).adapt)
+
+    @property
+    def method(self) -> Callable[..., None]:
+        """The function bound to the owner."""
+        return MethodType(self.function, self.owner)
+
+    @property
+    def totals(self) -> tuple[str, ...]:
+        """The names of what is returned, and added up over all tensors."""
+        return _totals_of(type(self.owner).adapt)
+
+    def used_slots(self) -> tuple[str, ...]:
+        """The slots that it reads."""
+        return tuple(slot for slot in super().used_slots() if slot not in self.totals)
+
+
+@cache
+def _totals_of(adapt: Callable[..., None]) -> tuple[str, ...]:
+    return tuple(inspect.signature(adapt).parameters)[1:]
+
+
+@cache
+def _storing(measure: Callable[..., Any], adapt: Callable[..., None]) -> Callable[..., None]:
+    totals = _totals_of(adapt)
+
+    def storing(self: Any, param: Any, grad: Any, *arrays: Any) -> None:
+        slots, numbers = arrays[: -len(totals)], arrays[-len(totals) :]
+        returned = measure(self, param, grad, *slots)
+        found = returned if isinstance(returned, tuple) else (returned,)
+        if len(found) != len(totals) or not all(map(_is_one_number, found)):
+            raise OptregError(
+                f"{measure.__qualname__}() must return one number for each of the totals that "
+                f"{adapt.__qualname__}() takes ({', '.join(totals)}), such as np.sum(grad * param); it returned "
+                f"{', '.join(type(each).__name__ for each in found)}"
+            )
+        for number, each in zip(numbers, found, strict=True):
+            number[...] = each
+
+    signature = inspect.signature(measure)
+    further = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in totals]
+    storing.__signature__ = signature.replace(  # type: ignore[attr-defined] # where inspect looks for it
+        parameters=[*signature.parameters.values(), *further], return_annotation=None
+    )
+    return storing
+
+
+def _is_one_number(value: Any) -> bool:
+    return not value.ndim if isinstance(value, np.ndarray) else bool(getattr(value, "single", True))
+
+
+def measures(owner: object) -> bool:
+    """Whether an optimizer wants to know something of all tensors before its rule runs."""
+    return all(callable(getattr(type(owner), name, None)) for name in ("measure", "adapt"))
 
 
 def rule_of(owner: Any, parameter: Any) -> OwnedRule:
@@ -110,7 +183,8 @@ def has_rule(owner: object) -> bool:
 
 def used_slots(owner: Any, parameter: Any) -> tuple[str, ...]:
     """The slots that an optimizer or hook allocates for a parameter; none without a rule."""
-    return rule_of(owner, parameter).used_slots() if has_rule(owner) else ()
+    slots = rule_of(owner, parameter).used_slots() if has_rule(owner) else ()
+    return tuple(dict.fromkeys([*slots, *(Measure(owner).used_slots() if measures(owner) else ())]))
 
 
 def keeps_states(hook: Any) -> bool:

@@ -64,8 +64,7 @@ class BoundRule:
     @property
     def function(self) -> Callable[..., None]:
         """The rule, called as ``function(param, grad, *slots)``."""
-        function: Callable[..., None] = getattr(self.owner, self.rule.name)
-        return function
+        return self.rule.method
 
 
 @attrs.frozen(eq=False)

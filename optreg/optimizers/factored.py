@@ -30,10 +30,9 @@ def _factors(param: Any) -> tuple[Array, Array]:
     return zero_state(param.data[..., :1]), zero_state(param.data[..., :1, :])
 
 
-def _average(array: Array, row: Array, col: Array, share: float, eps: float = 0.0) -> None:
-    """Average the mean squares of rows and of columns, without an array of squares."""
-    row += share * (np.einsum("...ij,...ij->...i", array, array)[..., None] / array.shape[-1] + eps - row)
-    col += share * (np.einsum("...ij,...ij->...j", array, array)[..., None, :] / array.shape[-2] + eps - col)
+def _average(squares: Array, row: Array, col: Array, share: float) -> None:
+    row += share * (np.mean(squares, axis=-1, keepdims=True) - row)
+    col += share * (np.mean(squares, axis=-2, keepdims=True) - col)
 
 
 def _root(row: Array, col: Array, least: float = 0.0) -> Array:
@@ -90,7 +89,7 @@ class Adafactor(Factored, GradientMethod):
         super().init_state(param, state)
 
     def rule(self, param: Array, grad: Array, row: Array, col: Array) -> None:
-        _average(grad, row, col, self.t**self.beta2_decay)
+        _average(grad * grad, row, col, self.t**self.beta2_decay)
         update = _root(row, col, self.least(param))
         np.divide(grad, np.maximum(update, self.least(param), out=update), out=update)
         self.move(param, update, _rms_of_matrix)
@@ -107,8 +106,7 @@ class Adafactor(Factored, GradientMethod):
         """Step along the update, scaled by the root mean squares."""
         length = min(self.lr, 1 / self.t**0.5) * np.maximum(rms(param), self.eps2)
         param *= 1 - self.lr * self.weight_decay
-        update *= length / np.maximum(rms(update) / self.d, 1)
-        param -= update
+        param -= length / np.maximum(rms(update) / self.d, 1) * update
 
 
 @attrs.define(eq=False)
@@ -155,11 +153,11 @@ class CAME(Factored, GradientMethod):
     def rule(  # noqa: PLR0917 (so many slots)
         self, param: Array, grad: Array, m: Array, row: Array, col: Array, row_res: Array, col_res: Array
     ) -> None:
-        _average(grad, row, col, 1 - self.beta2, self.eps1)
+        _average(grad * grad + self.eps1, row, col, 1 - self.beta2)
         update = grad / _root(row, col)
         self.follow(update, m, _rms_of_matrix)
         update -= m
-        _average(update, row_res, col_res, 1 - self.beta3, self.eps2)
+        _average(update * update + self.eps2, row_res, col_res, 1 - self.beta3)
         param -= self.lr * (m / _root(row_res, col_res) + self.weight_decay * param)
 
     def rule_of_vectors(self, param: Array, grad: Array, m: Array, v: Array) -> None:

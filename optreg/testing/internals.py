@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import attrs
+import numpy as np
 
 from optreg.backends.native import numba_is_installed
 from optreg.base import Optimizer
@@ -20,7 +21,7 @@ from optreg.offers import BUILTIN, Offer, Plugin
 from optreg.optimizer import GradientMethod
 from optreg.passes import rule_inputs
 from optreg.registry import hook_set
-from optreg.rule import has_rule, rule_of
+from optreg.rule import Measure, has_rule, measures, rule_of
 from optreg.snapshots import GENERATORS
 from optreg.tracing.nodes import Load, Reduction, Rule, Value, in_order, operands_of
 from optreg.tracing.trace import trace
@@ -159,6 +160,23 @@ def traced_rule(owner: Any, optimizer: Any) -> Rule:
     return trace(rule, rule_inputs(rule, parameter, states.get(name, {})))
 
 
+def adds_up(owner: Any) -> bool:
+    """Whether an optimizer measures all tensors, and adapts to the totals."""
+    return measures(owner)
+
+
+def traced_measure(optimizer: Any) -> Rule:
+    """What the optimizer measures of a tensor, as a rule that stores it.
+
+    Raises:
+        UntraceableRuleError: it cannot be compiled.
+    """
+    (name, parameter), *_ = optimizer.target.namedparams()
+    measure = Measure(optimizer)
+    state = {**optimizer._states.get(name, {}), **{total: np.zeros(()) for total in measure.totals}}
+    return trace(measure, rule_inputs(measure, parameter, state))
+
+
 def sees_all_gradients(owner: Any) -> bool:
     """Whether a hook looks at all gradients together, before its rule runs."""
     return observes(owner)
@@ -184,6 +202,9 @@ class Passes:
     writes: int
     passes: int
 
+    def __add__(self, other: Passes) -> Passes:
+        return Passes(self.reads + other.reads, self.writes + other.writes, self.passes + other.passes)
+
     def __str__(self) -> str:
         times = "one pass" if self.passes == 1 else f"{self.passes} passes"
         arrays = "array" if self.writes == 1 else "arrays"
@@ -203,7 +224,8 @@ def passes_of(rule: Rule, keeps_gradient: bool) -> Passes:
         of_stage = [value for value, depth in depths.items() if isinstance(value, Reduction) and depth == stage]
         reads += len(_loaded(value.operand for value in of_stage))
     written = [at for at, _ in stores if not rule.inputs[at].single]
-    return Passes(reads + len(_loaded(value for _, value in stores)), len(written), stages + 1)
+    last = _loaded(value for _, value in stores)
+    return Passes(reads + len(last), len(written), stages + bool(last or written))
 
 
 def _loaded(values: Iterable[Value]) -> set[int]:

@@ -120,6 +120,8 @@ def why_inexact(owner: Any, optimizer: Any) -> str:
         exact = internals.is_exact(internals.traced_rule(owner, optimizer))
     except optreg.errors.UntraceableRuleError:
         return "the rule cannot be compiled"
+    if internals.adds_up(owner):
+        return "it adapts to sums over all tensors"
     return "" if exact else "the rule has sums, or functions that libraries round differently"
 
 

@@ -32,11 +32,14 @@ def check_hook_cost(subject: HookSubject) -> str:
 
 
 def _cost(what: str, owner: object, optimizer: object) -> str:
+    keeps_gradient = not getattr(owner, "changes_gradients", False)
     try:
-        rule = internals.traced_rule(owner, optimizer)
+        cost = internals.passes_of(internals.traced_rule(owner, optimizer), keeps_gradient)
+        if internals.adds_up(owner):
+            cost += internals.passes_of(internals.traced_measure(owner), keeps_gradient)
     except optreg.errors.UntraceableRuleError as error:
         fail(
             f"{what} says it is elementwise, but no backend can compile it, so a step goes over memory once for each "
             f"operation: {error}; write it so, or say elementwise = False in the class"
         )
-    return str(internals.passes_of(rule, keeps_gradient=not getattr(owner, "changes_gradients", False)))
+    return str(cost)
