@@ -63,7 +63,8 @@ KINDS = [
 REDUCING = ["lars", "lamb", "novograd", "stable_adamw", "mars", "tiger"]
 """They need norms or means of whole tensors, which backends sum in different orders."""
 NAMES = [name for name in optreg.names() if "/" not in name and getattr(optreg.get(name), "elementwise", False)]
-NAMES = [name for name in NAMES if name not in REDUCING]
+# What is made of sums over all tensors is compared by the conformance kit; fifty steps make too much of rounding.
+NAMES = [name for name in NAMES if name not in REDUCING and not hasattr(optreg.get(name), "measure")]
 
 
 def _run(name: str, kind: str, dtypes: list[str], result: Any = everything, master: bool = False) -> Any:
