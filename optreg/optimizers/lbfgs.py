@@ -10,14 +10,25 @@ from typing import Any
 import attrs
 import numpy as np
 
-from optreg.arrays import Array, array_module, compute_dtype, device_of, real_elements, zero_state
+from optreg.arrays import array_module, compute_dtype, device_of, real_elements, zero_state
 from optreg.base import Optimizer
 from optreg.errors import ConfigError, GradientError, HyperparameterError, OptregError, SkipStep
 from optreg.evaluation import refuse_while_evaluating
 from optreg.gradients import fill_gradients, fit_gradients
 from optreg.hyperparameters import choice, holding, nonnegative, positive, values_at, whole
-from optreg.optimizers.line_search import Point, strong_wolfe
-from optreg.optimizers.vectors import Vector, add_to, copy_to, dot, largest, minus, parts_of, row_of, size_of
+from optreg.optimizers.line_search import Line, Point, strong_wolfe
+from optreg.optimizers.vectors import (
+    Vector,
+    add_rows_to,
+    copy_to,
+    dot,
+    largest,
+    minus,
+    parts_of,
+    products,
+    row_of,
+    size_of,
+)
 from optreg.targets import named_parameters
 
 _LEAST_CURVATURE = 1e-10
@@ -66,8 +77,7 @@ class LBFGS(Optimizer):
     _turns: int = attrs.field(default=0, init=False)
     _pairs: int = attrs.field(default=0, init=False)
     _length: float = attrs.field(default=0.0, init=False)
-    _scale: float = attrs.field(default=1.0, init=False)
-    _curvatures: Any = attrs.field(default=None, init=False)
+    _products: Any = attrs.field(default=None, init=False)
     _paths: tuple[str, ...] = attrs.field(default=(), init=False)
 
     # What is remembered
@@ -80,8 +90,8 @@ class LBFGS(Optimizer):
     def _forget(self) -> None:
         """Have the next direction be down the gradient."""
         self._turns = self._pairs = 0
-        self._length, self._scale = 0.0, 1.0
-        self._curvatures = np.zeros(self.history_size)
+        self._length = 0.0
+        self._products = np.zeros((2, self.history_size, self.history_size))
         self._paths = tuple(name for name, _ in named_parameters(self.target))
 
     def init_state(self, param: Any, state: dict[str, Any]) -> None:
@@ -94,13 +104,12 @@ class LBFGS(Optimizer):
 
     def serialize(self, serializer: Any) -> None:
         turns, pairs = serializer("turns", self._turns), serializer("pairs", self._pairs)
-        length, scale = serializer("length", self._length), serializer("scale", self._scale)
+        length = serializer("length", self._length)
         writes = hasattr(serializer, "save")  # else it may fill the array at once, and then fail
-        curvatures = serializer("curvatures", self._curvatures if writes else self._curvatures.copy())
+        of_pairs = serializer("products", self._products if writes else self._products.copy())
         super().serialize(serializer)
-        self._turns, self._pairs = int(turns), int(pairs)
-        self._length, self._scale = float(length), float(scale)
-        self._curvatures[...] = curvatures
+        self._turns, self._pairs, self._length = int(turns), int(pairs), float(length)
+        self._products[...] = of_pairs
 
     @property
     def options(self) -> dict[str, dict[str, Any]]:
@@ -139,6 +148,9 @@ class LBFGS(Optimizer):
         self.call_hooks("post")
         return loss
 
+    def _evaluate(self, lossfun: Callable[[], Any]) -> tuple[float, Vector]:
+        return _number(self.compute_gradients(lossfun)), self._hooked_gradient()
+
     def _hooked_gradient(self) -> Vector:
         """A copy of the gradients, after the hooks."""
         fill_gradients(self.target)
@@ -171,9 +183,12 @@ class LBFGS(Optimizer):
         for number in range(1, self.max_iter + 1):
             direction = self._turn(states, gradient)
             start = Point(0.0, loss, dot(gradient, direction), gradient)
-            if not start.slope <= -self.tolerance_change:  # (NaN as well)
+            if not math.isfinite(start.slope):  # what has overflowed would stay in the history
+                self._forget()
                 return
-            line = _Line(self, lossfun, [parameter.data for _, parameter in parameters], direction)
+            if start.slope > -self.tolerance_change:
+                return
+            line = Line(partial(self._evaluate, lossfun), [parameter.data for _, parameter in parameters], direction)
             end = self._search(line, start, most - evaluations, is_last=number == self.max_iter)
             evaluations += line.evaluations
             self._length = end.step
@@ -186,7 +201,7 @@ class LBFGS(Optimizer):
                 return
             loss, gradient = end.loss, end.gradient
 
-    def _search(self, line: _Line, start: Point, most: int, *, is_last: bool) -> Point:
+    def _search(self, line: Line, start: Point, most: int, *, is_last: bool) -> Point:
         """Go to a point of the line; back to where it begins if anything is raised."""
         length = self.lr if self._turns > 1 else self.lr * min(1.0, 1 / size_of(start.gradient))
         try:
@@ -207,7 +222,11 @@ class LBFGS(Optimizer):
     # A direction
 
     def _turn(self, states: Sequence[Mapping[str, Any]], gradient: Vector) -> Vector:
-        """Note what the last step has changed, and find the next direction."""
+        """Note what the last step has changed, and find the next direction.
+
+        By the products of all pairs rather than by two loops over these (Byrd et al. 1994, "Representations of
+        quasi-Newton matrices and their use in limited memory methods"): the same, in a few products of matrices.
+        """
         direction, before = parts_of(states, "direction"), parts_of(states, "gradient")
         steps, changes = parts_of(states, "steps"), parts_of(states, "changes")
         self._turns += 1
@@ -215,66 +234,39 @@ class LBFGS(Optimizer):
             self._note(steps, changes, direction, minus(gradient, before))
         self._length = 0.0  # until a step is made
         copy_to(before, gradient)
-        copy_to(direction, gradient, -1.0)
-        remembered = min(self._pairs, self.history_size)
-        newest_first = [(self._pairs - 1 - back) % self.history_size for back in range(remembered)]
-        shares = {}
-        for place in newest_first:
-            shares[place] = self._curvatures[place] * dot(row_of(steps, place), direction)
-            add_to(direction, -shares[place], row_of(changes, place))
-        copy_to(direction, direction, self._scale)
-        for place in reversed(newest_first):
-            share = self._curvatures[place] * dot(row_of(changes, place), direction)
-            add_to(direction, shares[place] - share, row_of(steps, place))
+        count = min(self._pairs, self.history_size)
+        if not count:
+            copy_to(direction, gradient, -1.0)
+            return direction
+        oldest_first = (self._pairs - count + np.arange(count)) % self.history_size
+        sy, yy = (each[np.ix_(oldest_first, oldest_first)] for each in self._products)
+        upper, curvatures = np.triu(sy), np.diag(sy)
+        scale = curvatures[-1] / yy[-1, -1]
+        along = np.linalg.solve(upper, -products(steps, count, gradient)[oldest_first])
+        across = -products(changes, count, gradient)[oldest_first] - yy @ along
+        back = np.linalg.solve(upper.T, curvatures * along - scale * across)
+        copy_to(direction, gradient, -scale)
+        for factors, rows in ((-scale * along, changes), (back, steps)):
+            in_places = np.empty(count)
+            in_places[oldest_first] = factors
+            add_rows_to(direction, in_places, rows)
         return direction
 
     def _note(self, steps: Vector, changes: Vector, direction: Vector, change: Vector) -> None:
         curvature = self._length * dot(change, direction)
-        if curvature > _LEAST_CURVATURE:
-            place = self._pairs % self.history_size
-            copy_to(row_of(steps, place), direction, self._length)
-            copy_to(row_of(changes, place), change)
-            self._curvatures[place] = 1 / curvature
-            self._scale = curvature / dot(change, change)
-            self._pairs += 1
-
-
-class _Line:
-    """A line through the parameters, along which the loss is evaluated."""
-
-    def __init__(
-        self, optimizer: LBFGS, lossfun: Callable[[], Any], arrays: Sequence[Array], direction: Vector
-    ) -> None:
-        self._optimizer = optimizer
-        self._lossfun = lossfun
-        self._arrays = [real_elements(array) for array in arrays]
-        self._begin = [array.astype(part.dtype) for array, part in zip(self._arrays, direction, strict=True)]
-        self.direction = direction
-        self.evaluations = 0
-
-    def go(self, step: float) -> None:
-        """Put the parameters a step away from where the line begins."""
-        copy_to(self._arrays, self._begin)
-        if step:
-            add_to(self._arrays, step, self.direction)
-
-    def at(self, step: float) -> Point:
-        """Evaluate the loss a step away from where the line begins."""
-        self.go(step)
-        self.evaluations += 1
-        loss = _number(self._optimizer.compute_gradients(self._lossfun))
-        try:
-            gradient = self._optimizer._hooked_gradient()
-        except SkipStep as skipped:
-            if not skipped.counts:
-                raise OptregError(
-                    "a hook says that there is no step to be made, in the middle of one: lbfgs evaluates the loss "
-                    "several times in a step; do without gradient_accumulation, with the loss of all parts at once"
-                ) from skipped
-            return Point(step, math.inf, math.nan, [])
-        slope = dot(gradient, self.direction)
-        is_number = math.isfinite(loss) and math.isfinite(slope)
-        return Point(step, loss if is_number else math.inf, slope, gradient)
+        if not _LEAST_CURVATURE < curvature < math.inf:
+            return
+        place = self._pairs % self.history_size
+        self._pairs += 1
+        count = min(self._pairs, self.history_size)
+        step = row_of(steps, place)
+        copy_to(step, direction, self._length)
+        copy_to(row_of(changes, place), change)
+        sy, yy = self._products
+        sy[:count, place] = products(steps, count, change)
+        sy[place, :count] = products(changes, count, step)
+        yy[:count, place] = yy[place, :count] = products(changes, count, change)
+        sy[place, place] = curvature
 
 
 def _number(loss: Any) -> float:

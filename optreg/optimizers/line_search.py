@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
+
+from optreg.arrays import Array, real_elements
+from optreg.errors import OptregError, SkipStep
+from optreg.optimizers.vectors import Vector, add_to, copy_to, dot
 
 FALL = 1e-4
 FLATTENING = 0.9
@@ -27,6 +31,52 @@ class Point:
     loss: float
     slope: float
     gradient: Any
+
+
+class Line:
+    """A line through the parameters, along which the loss is evaluated.
+
+    Args:
+        evaluate: gives the loss and the gradients at the parameters as they are.
+        arrays: the parameters.
+        direction: of the line, which begins at the parameters as they are.
+
+    Attributes:
+        direction: the same.
+        evaluations: of the loss, so far.
+    """
+
+    def __init__(
+        self, evaluate: Callable[[], tuple[float, Vector]], arrays: Sequence[Array], direction: Vector
+    ) -> None:
+        self._evaluate = evaluate
+        self._arrays = [real_elements(array) for array in arrays]
+        self._begin = [array.astype(part.dtype) for array, part in zip(self._arrays, direction, strict=True)]
+        self.direction = direction
+        self.evaluations = 0
+
+    def go(self, step: float) -> None:
+        """Put the parameters a step away from where the line begins."""
+        copy_to(self._arrays, self._begin)
+        if step:
+            add_to(self._arrays, step, self.direction)
+
+    def at(self, step: float) -> Point:
+        """Evaluate the loss a step away from where the line begins."""
+        self.go(step)
+        self.evaluations += 1
+        try:
+            loss, gradient = self._evaluate()
+        except SkipStep as skipped:
+            if not skipped.counts:
+                raise OptregError(
+                    "a hook says that there is no step to be made, in the middle of one: lbfgs evaluates the loss "
+                    "several times in a step; do without gradient_accumulation, with the loss of all parts at once"
+                ) from skipped
+            return Point(step, math.inf, math.nan, [])
+        slope = dot(gradient, self.direction)
+        is_number = math.isfinite(loss) and math.isfinite(slope)
+        return Point(step, loss if is_number else math.inf, slope, gradient)
 
 
 def strong_wolfe(evaluate: Callable[[float], Point], start: Point, step: float, *, most: int, narrow: float) -> Point:

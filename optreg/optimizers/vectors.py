@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from optreg.arrays import Array, device_of, real_elements
+from optreg.arrays import Array, array_module, device_of, real_elements, to_host
 
 Vector: TypeAlias = list[Array]
-"""Arrays that are one vector together."""
+"""Arrays that are one vector together; with a first axis more, they are the rows of a matrix."""
 
 
 def parts_of(states: Iterable[Mapping[str, Any]], key: str) -> Vector:
@@ -19,7 +19,7 @@ def parts_of(states: Iterable[Mapping[str, Any]], key: str) -> Vector:
 
 
 def row_of(rows: Vector, place: int) -> Vector:
-    """One of the vectors in arrays that hold many."""
+    """One of the rows."""
     return [part[place, ...] for part in rows]
 
 
@@ -35,6 +35,23 @@ def add_to(to: Vector, factor: float, what: Vector) -> None:
     for left, right in zip(to, what, strict=True):
         with device_of(left):
             left[...] += factor * right
+
+
+def add_rows_to(to: Vector, factors: np.ndarray[Any, Any], rows: Vector) -> None:
+    """Add multiples of the first rows to a vector, in place."""
+    for left, each in zip(to, rows, strict=True):
+        with device_of(left):
+            flat = each[: len(factors)].reshape(len(factors), left.size)
+            left[...] += (array_module(left).asarray(factors, left.dtype) @ flat).reshape(left.shape)
+
+
+def products(rows: Vector, count: int, vector: Vector) -> np.ndarray[Any, Any]:
+    """The scalar products of the first rows with a vector."""
+    total = np.zeros(count)
+    for each, right in zip(rows, vector, strict=True):
+        with device_of(right):
+            total += to_host(each[:count].reshape(count, right.size) @ right.reshape(right.size))
+    return total
 
 
 def minus(one: Vector, other: Vector) -> Vector:

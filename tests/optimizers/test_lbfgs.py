@@ -276,10 +276,11 @@ def test_a_line_search_comes_back_from_where_there_is_no_loss(hooks):
     np.testing.assert_allclose(w, 1, rtol=1e-6)
 
 
-def test_a_gradient_that_is_no_number_moves_nothing():
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_gradient_that_is_no_number_moves_nothing(number):
     w = np.array([1.0])
     optimizer = optreg.create("lbfgs").setup({"w": w})
-    optimizer.update(lambda: (np.nan, {"w": np.array([np.nan])}))
+    optimizer.update(lambda: (number, {"w": np.array([number])}))
     assert (w.tolist(), optimizer.t) == ([1.0], 1)
     optimizer.update(lambda: (float((w[0] - 3) ** 2), {"w": 2 * (w - 3)}))
     np.testing.assert_allclose(w, 3, rtol=1e-6)
