@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
+from math import prod
 
 import attrs
 import numpy as np
 
-from optreg.bench.cases import Case, Numbers, Variant
+from optreg.bench.cases import Case, Numbers, Shape, Variant
 from optreg.bench.conditions import conditions
-from optreg.bench.contender import Job, arrays_moved
+from optreg.bench.contender import Job, arrays_changed, arrays_moved
 from optreg.bench.devices import CPU, device_named
 from optreg.bench.lineup import Lineup, contender
 from optreg.bench.rounds import Timings, measure
@@ -22,31 +23,43 @@ from optreg.errors import OptregError
 class Settings:
     """What is asked of a benchmark."""
 
-    optimizer: str
+    optimizers: tuple[str, ...]
     dtype: str
     threads: int
     rounds: int
     device: str = CPU
 
-    def job(self, variant: Variant) -> Job:
+    def job(self, optimizer: str, variant: Variant) -> Job:
         """What all contenders do."""
-        return Job(self.optimizer, variant, self.dtype, self.threads, self.device)
+        return Job(optimizer, variant, self.dtype, self.threads, self.device)
+
+
+@attrs.frozen
+class Match:
+    """What is measured at once: an optimizer on a case with a variant, and those who take part."""
+
+    case: Case
+    optimizer: str
+    variant: Variant
+    lineup: Lineup
+
+    @property
+    def title(self) -> str:
+        """Of a table or a picture of all variants."""
+        return f"{self.optimizer}, {self.case}"
 
 
 @attrs.frozen
 class Section:
-    """A case and a variant, measured.
+    """A match, measured.
 
     Attributes:
         bytes: that the optimizer's own arrays take on the way to and from memory in a step.
-        left_out: why others were not measured here, by name.
     """
 
-    case: Case
-    variant: Variant
+    match: Match
     bytes: int
     timings: Timings
-    left_out: dict[str, str]
 
     def bandwidth(self, name: str) -> float | None:
         """Bytes of the optimizer's own arrays a second."""
@@ -64,37 +77,37 @@ SHARE = 0.6
 
 def benchmark(
     settings: Settings,
-    plan: Sequence[tuple[Case, Variant, Lineup]],
+    plan: Sequence[Match],
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Section]:
     """Measure.
 
     Args:
         settings: for all.
-        plan: cases and variants, with those who take part.
+        plan: what is measured, one match after another.
         progress: called with what was done when a contender has warmed up, and after each of its turns.
     """
     sections = []
-    moved = arrays_moved(settings.optimizer)
     with conditions(settings.threads):
-        for case, members in groupby(plan, lambda each: each[0]):
+        for case, matches in groupby(plan, lambda match: match.case):
             numbers = Numbers.of(case, settings.dtype)
-            for _, variant, lineup in members:
-                contenders = {name: partial(contender, name, settings.job(variant)) for name in lineup.names}
+            for match in matches:
+                job = settings.job(match.optimizer, match.variant)
+                contenders = {name: partial(contender, name, job) for name in match.lineup.names}
                 timings = measure(
                     contenders,
                     numbers,
                     settings.rounds,
-                    keep=_all_fit(len(contenders), case, settings),
-                    progress=partial(_report, progress, case, variant),
+                    keep=_all_fit(len(contenders), case, match.optimizer, settings),
+                    progress=partial(_report, progress, match),
                 )
-                sections.append(Section(case, variant, _array(case, settings) * moved, timings, lineup.left_out))
+                sections.append(Section(match, _bytes(arrays_moved, case, match.optimizer, settings), timings))
             del numbers
     return sections
 
 
-def _report(progress: Callable[[str], None], case: Case, variant: Variant, name: str) -> None:
-    progress(f"{case.name}, {variant.name}: {name}")
+def _report(progress: Callable[[str], None], match: Match, name: str) -> None:
+    progress(f"{match.optimizer}, {match.case.name}, {match.variant.name}: {name}")
 
 
 def _array(case: Case, settings: Settings) -> int:
@@ -102,15 +115,18 @@ def _array(case: Case, settings: Settings) -> int:
     return case.elements * np.dtype(settings.dtype).itemsize
 
 
-def _kept(settings: Settings) -> int:
-    """How many such arrays a contender keeps: parameters and states."""
-    return (arrays_moved(settings.optimizer) - 1) // 2
+def _bytes(arrays: Callable[[str, Shape], int], case: Case, optimizer: str, settings: Settings) -> int:
+    """The bytes of so many arrays of each tensor."""
+    elements = sum(arrays(optimizer, shape) * prod(shape) for shape in case.shapes)
+    return elements * np.dtype(settings.dtype).itemsize
 
 
-def check_memory(case: Case, settings: Settings) -> None:
+def check_memory(case: Case, optimizer: str, settings: Settings) -> None:
     """Raise a TooLargeError if a case does not fit even when only one contender at a time has arrays."""
     # The numbers that all begin with, the contender's own, its gradients, and room for what it works with.
-    least = (2 + _kept(settings) + 4) * _array(case, settings)
+    least = (2 + 4) * _array(case, settings)
+    if least <= device_named(settings.device).free():
+        least += _bytes(arrays_changed, case, optimizer, settings)
     free = device_named(settings.device).free()
     if least > free:
         raise TooLargeError(
@@ -119,6 +135,7 @@ def check_memory(case: Case, settings: Settings) -> None:
         )
 
 
-def _all_fit(contenders: int, case: Case, settings: Settings) -> bool:
+def _all_fit(contenders: int, case: Case, optimizer: str, settings: Settings) -> bool:
     """Whether all contenders may have arrays at once."""
-    return (contenders * _kept(settings) + 5) * _array(case, settings) < SHARE * device_named(settings.device).free()
+    kept = contenders * _bytes(arrays_changed, case, optimizer, settings)
+    return kept + 5 * _array(case, settings) < SHARE * device_named(settings.device).free()

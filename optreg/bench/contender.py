@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any, Protocol
 
 import attrs
 import numpy as np
 
 from optreg.backends import use_backend
-from optreg.bench.cases import Array, Variant
+from optreg.bench.cases import Array, Shape, Variant
 from optreg.bench.devices import CPU, device_named
 from optreg.hyperparameters import values_of
 from optreg.registry import create
@@ -115,15 +116,20 @@ class Ours:
             yield
 
 
-def arrays_moved(optimizer: str) -> int:
-    """How many arrays as large as the parameters a step moves: AdamW reads p, g, m, v and writes p, m, v.
+@cache
+def arrays_changed(optimizer: str, shape: Shape) -> int:
+    """How many arrays as large as a parameter a step changes: itself, and its states; AdamW's p, m, v.
 
-    Slots of one number a tensor do not count.
+    States that are smaller, such as one number for each row, do not count.
     """
-    like = np.zeros(2, np.float32)
+    like = np.zeros(shape, np.float32)  # of which no page is touched
     made = create(optimizer).setup({"p": like})
-    slots = sum(bool(np.shape(value) == like.shape) for value in _written(made).values())
-    return 3 + 2 * slots
+    return 1 + sum(bool(np.shape(value) == shape) for value in _written(made).values())
+
+
+def arrays_moved(optimizer: str, shape: Shape = (2,)) -> int:
+    """How many such arrays a step moves: AdamW reads p, g, m, v and writes p, m, v."""
+    return 1 + 2 * arrays_changed(optimizer, shape)
 
 
 def _written(optimizer: Any) -> dict[str, Any]:

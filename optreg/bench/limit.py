@@ -18,10 +18,9 @@ import numpy as np
 
 from optreg.backends.chunks import Chunks
 from optreg.backends.kernel_cache import Compilation
-from optreg.backends.native import Kernel
 from optreg.backends.workers import WORKERS
 from optreg.bench.cases import Array
-from optreg.bench.contender import Job, arrays_moved
+from optreg.bench.contender import Job, arrays_changed
 from optreg.bench.devices import device_named
 
 IN_CACHE = 16_384
@@ -62,37 +61,51 @@ class Limit:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._width = 2 + (arrays_moved(job.optimizer) - 3) // 2
-        self.compiled = False
+        self.compiled = find_spec("numba") is not None
 
     def start(self, values: Sequence[Array]) -> None:
-        kernel = Compilation(source(self._width, self._job.dtype)).wait() if find_spec("numba") is not None else None
-        self.compiled = kernel is not None
         if not self.compiled:
             warnings.warn("streamed by NumPy, as Numba is not there to compile the loop", RuntimeWarning, stacklevel=2)
-            values = [_flat(values)]
+        self._widths = _widths(self._job, values)
         # Written once each, so that no page is touched first while the clock runs.
-        self._arrays = [[np.full_like(value, number) for number in range(self._width)] for value in values]
-        self._stream = self._by_numpy if kernel is None else self._by(kernel)
+        self._arrays = [
+            [np.full_like(value, number) for number in range(width)] for width, value in self._pairs(values)
+        ]
+        self._held: list[Array] = []  # whose addresses are given away
+        by_width: dict[int, list[list[Array]]] = {}
+        for row in self._arrays:
+            by_width.setdefault(len(row), []).append(row)
+        self._parts = [self._part(width, rows) for width, rows in by_width.items()]
 
-    def _by(self, kernel: Kernel) -> Callable[[], None]:
-        chunks = Chunks(tuple(row[0].size for row in self._arrays))
-        self._addresses = np.array([[array.ctypes.data for array in row] for row in self._arrays], np.int64)
-        self._frame = np.array([self._addresses.ctypes.data, chunks.address], np.int64)
-        return partial(chunks.run, kernel, self._frame.ctypes.data)
+    def _pairs(self, arrays: Sequence[Array]) -> list[tuple[int, Array]]:
+        return list(zip(self._widths, arrays, strict=True)) if self.compiled else _joined(self._widths, arrays)
 
-    def _by_numpy(self) -> None:
-        ((gradient, *changed),) = self._arrays
+    def _part(self, width: int, rows: list[list[Array]]) -> Callable[[], None]:
+        if not self.compiled:
+            (row,) = rows
+            return partial(self._by_numpy, *row)
+        chunks = Chunks(tuple(row[0].size for row in rows))
+        addresses = np.array([[array.ctypes.data for array in row] for row in rows], np.int64)
+        frame = np.array([addresses.ctypes.data, chunks.address], np.int64)
+        self._held += addresses, frame
+        compilation = Compilation(source(width, self._job.dtype))
+        kernel = compilation.wait()
+        if kernel is None:
+            raise RuntimeError(str(compilation.failure))
+        return partial(chunks.run, kernel, frame.ctypes.data)
+
+    def _by_numpy(self, gradient: Array, *changed: Array) -> None:
         bounds = [*range(0, gradient.size, IN_CACHE * 64), gradient.size]
         WORKERS.run([partial(_add, gradient, changed, *part) for part in pairwise(bounds)], self._job.threads)
 
     def renew_gradients(self, gradients: Sequence[Array]) -> None:
         """Write the gradients anew, in place: as a bound on what can be reached, the loop has fixed addresses."""
-        for arrays, gradient in zip(self._arrays, gradients if self.compiled else [_flat(gradients)], strict=True):
+        for arrays, (_, gradient) in zip(self._arrays, self._pairs(gradients), strict=True):
             np.copyto(arrays[0], gradient)
 
     def step(self) -> None:
-        self._stream()
+        for part in self._parts:
+            part()
 
     def drop_gradients(self) -> None:
         """They stay."""
@@ -105,45 +118,57 @@ class Limit:
         yield
 
 
-def _flat(arrays: Sequence[Array]) -> Array:
-    return np.concatenate([array.reshape(-1) for array in arrays])
+def _widths(job: Job, values: Sequence[Array]) -> list[int]:
+    """How many arrays there are of each tensor: the gradient, and what a step changes."""
+    return [1 + arrays_changed(job.optimizer, value.shape) for value in values]
+
+
+def _joined(widths: Sequence[int], arrays: Sequence[Array]) -> list[tuple[int, Array]]:
+    """One array of all that go with as many others, for each number of these."""
+    by_width: dict[int, list[Array]] = {}
+    for width, array in zip(widths, arrays, strict=True):
+        by_width.setdefault(width, []).append(array.reshape(-1))
+    return [(width, np.concatenate(members)) for width, members in by_width.items()]
 
 
 class DeviceLimit:
-    """The same on a GPU: one launch over arrays as large as all tensors together."""
+    """The same on a GPU: one launch over an array as large as all tensors together that have as many states."""
 
     name = Limit.name
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._width = 2 + (arrays_moved(job.optimizer) - 3) // 2
 
     def start(self, values: Sequence[Array]) -> None:
         cupy = import_module("cupy")
         self._device = device_named(self._job.device)
-        names = [f"a{k}" for k in range(1, self._width)]
-        self._kernel = cupy.ElementwiseKernel(
-            "T gradient",
-            ", ".join(f"T {name}" for name in names),
-            "; ".join(f"{name} = {name} + gradient" for name in names),
-            "optreg_bench_limit",
-        )
-        elements = sum(value.size for value in values)
-        self._arrays = [cupy.full(elements, number, values[0].dtype) for number in range(self._width)]
+        self._widths = _widths(self._job, values)
+        self._parts = []
+        for width, joined in _joined(self._widths, values):
+            names = [f"a{k}" for k in range(1, width)]
+            kernel = cupy.ElementwiseKernel(
+                "T gradient",
+                ", ".join(f"T {name}" for name in names),
+                "; ".join(f"{name} = {name} + gradient" for name in names),
+                "optreg_bench_limit",
+            )
+            self._parts.append((kernel, [cupy.full(joined.size, number, joined.dtype) for number in range(width)]))
 
     def renew_gradients(self, gradients: Sequence[Array]) -> None:
-        self._arrays[0].set(_flat(gradients))
+        for (_, arrays), (_, gradient) in zip(self._parts, _joined(self._widths, gradients), strict=True):
+            arrays[0].set(gradient)
         self._device.wait()
 
     def step(self) -> None:
-        self._kernel(*self._arrays)
+        for kernel, arrays in self._parts:
+            kernel(*arrays)
         self._device.wait()
 
     def drop_gradients(self) -> None:
         """They stay."""
 
     def values(self) -> list[Array]:
-        return [self._device.fetch(self._arrays[1])]
+        return [self._device.fetch(arrays[1]) for _, arrays in self._parts]
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

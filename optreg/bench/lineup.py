@@ -38,11 +38,13 @@ class Lineup:
         backends: of optreg.
         peers: of other packages.
         left_out: why the others are not measured, by name.
+        remarks: what has to be known of peers who are, by name.
     """
 
     backends: tuple[str, ...]
     peers: tuple[str, ...]
     left_out: dict[str, str]
+    remarks: dict[str, str] = attrs.field(factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,7 +92,8 @@ def lineup(
             _leave_out(left_out, name, f"{package} {reason}", name in named)
         else:
             able.append(name)
-    return Lineup(tuple(usable), tuple(able), left_out)
+    remarks = {name: f"its {job.optimizer} {remark}" for name in able if (remark := _remark(name, job))}
+    return Lineup(tuple(usable), tuple(able), left_out, remarks)
 
 
 def _chosen(kind: str, wanted: Sequence[str], known: Collection[str]) -> list[str]:
@@ -110,6 +113,10 @@ def _leave_out(left_out: dict[str, str], name: str, reason: str, was_named: bool
 
 def _why_not(name: str, job: Job) -> str | None:
     return optax_peer.why_not(job) if name == "optax" else torch_peers.why_not(name, job)
+
+
+def _remark(name: str, job: Job) -> str:
+    return optax_peer.remark(job) if name == "optax" else torch_peers.remark(name, job)
 
 
 def contender(name: str, job: Job) -> Contender:

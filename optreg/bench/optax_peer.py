@@ -41,6 +41,42 @@ def _ademamix(optax: Any, values: Values) -> Any:
     )
 
 
+def _adan(optax: Any, values: Values) -> Any:
+    return optax.adan(
+        values["lr"],
+        **_moments(values),
+        b3=values["beta3"],
+        eps_root=0.0,
+        weight_decay=values["weight_decay"],
+    )
+
+
+def _adafactor(optax: Any, values: Values) -> Any:
+    return optax.adafactor(
+        values["lr"],
+        min_dim_size_to_factor=1,
+        decay_rate=-values["beta2_decay"],
+        clipping_threshold=values["d"],
+        weight_decay_rate=values["lr"] * values["weight_decay"] or None,
+    )
+
+
+def _muon(optax: Any, values: Values) -> Any:
+    return optax.contrib.muon(
+        values["lr"],
+        ns_coeffs=values["ns_coefficients"],
+        ns_steps=values["ns_steps"],
+        beta=values["momentum"],
+        eps=values["eps"],
+        weight_decay=values["weight_decay"],
+        nesterov=values["nesterov"],
+        adam_b1=values["adamw_beta1"],
+        adam_b2=values["adamw_beta2"],
+        adam_weight_decay=values["adamw_weight_decay"],
+        adam_learning_rate=values["adamw_lr"],
+    )
+
+
 def _lars(optax: Any, values: Values) -> Any:
     return optax.lars(
         values["lr"], values["weight_decay"], trust_coefficient=values["trust"], momentum=values["momentum"]
@@ -68,11 +104,21 @@ OPTAX: Mapping[str, Callable[[Any, Values], Any]] = {
     "lion": lambda optax, h: optax.lion(h["lr"], **_betas(h), weight_decay=h["weight_decay"]),
     "lamb": lambda optax, h: optax.lamb(h["lr"], **_moments(h), weight_decay=h["weight_decay"]),
     "lars": _lars,
+    "adan": _adan,
+    "adafactor": _adafactor,
+    "matrix/muon": _muon,
     "signsgd": lambda optax, h: optax.sign_sgd(h["lr"]),
     "signum": lambda optax, h: optax.signum(h["lr"], beta=h["momentum"]),
     "yogi": lambda optax, h: optax.yogi(h["lr"], **_moments(h)),
 }
-"""What is the same method in optax; its adagrad, adan, adopt, amsgrad, nadam, radam and rprop are not, to the digit."""
+"""What optax has; its adagrad, adopt, amsgrad, nadam, radam and rprop are others, and not measured."""
+
+DIFFERS = {
+    "adan": "has 1 − β2 in the place of β2",
+    "adafactor": "adds an eps to the squares",
+    "matrix/muon": "corrects its average for the start, and scales steps of wide matrices up rather than of tall ones",
+}
+"""In what some of these are other formulas, to follow "its adan"."""
 
 
 def why_not(job: Job) -> str | None:
@@ -80,6 +126,11 @@ def why_not(job: Job) -> str | None:
     if job.optimizer not in OPTAX:
         return f"has no {job.optimizer}"
     return None if _device(job.device) is not None else f"has no {job.device} in this JAX"
+
+
+def remark(job: Job) -> str:
+    """What has to be known of optax's method; it may be nothing."""
+    return DIFFERS.get(job.optimizer, "")
 
 
 def _device(name: str) -> Any:

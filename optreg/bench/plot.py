@@ -30,7 +30,7 @@ def draw(answers: Answers, path: str | Path) -> None:
     with matplotlib.rc_context(cast(Any, RC)):
         figure = Figure(dpi=150, layout="constrained")
         where = machine.get("gpu", f"{threads} of {machine['cpu']}")
-        title = f"{settings.optimizer}, {settings.dtype}, {where}"
+        title = f"{', '.join(settings.optimizers)}, {settings.dtype}, {where}"
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
         (draw_scaling if answers.questions.what == SCALING else draw_cases)(figure, answers.sections)
         figure.savefig(path, format="png")
@@ -42,7 +42,7 @@ def _names(sections: Sequence[Section]) -> list[str]:
 
 def draw_cases(figure: Any, sections: Sequence[Section]) -> None:
     """A panel for each case: the contenders below each other, and farther to the right the more time they take."""
-    panels = [list(members) for _, members in groupby(sections, lambda section: section.case)]
+    panels = [list(members) for _, members in groupby(sections, lambda section: section.match.title)]
     names = [name for name in _names(sections) if name != LIMIT]
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
@@ -59,7 +59,7 @@ def draw_cases(figure: Any, sections: Sequence[Section]) -> None:
 def _markers(sections: Sequence[Section]) -> list[Any]:
     from matplotlib.lines import Line2D
 
-    variants = dict.fromkeys(section.variant.name for section in sections)
+    variants = dict.fromkeys(section.match.variant.name for section in sections)
     return [Line2D([], [], color=THEIRS, marker=MARKERS[each], linestyle="", label=each) for each in variants]
 
 
@@ -74,14 +74,14 @@ def _draw_panel(axes: Any, sections: Sequence[Section], names: Sequence[str]) ->
             if ratio is not None:
                 color = OURS if is_ours(name) else THEIRS
                 axes.plot([ratio.low, ratio.high], [row + shift] * 2, color=color, linewidth=1.2)
-                axes.plot(ratio.median, row + shift, MARKERS[section.variant.name], color=color, markersize=4.5)
+                axes.plot(ratio.median, row + shift, MARKERS[section.match.variant.name], color=color, markersize=4.5)
     axes.set_xscale("log")
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}×")
     limit = sections[0].timings.time(LIMIT)
-    text = f"{sections[0].case}" + (f"\nlimit {milliseconds(limit.median)} ms" if limit is not None else "")
+    text = sections[0].match.title + (f"\nlimit {milliseconds(limit.median)} ms" if limit is not None else "")
     axes.set_title(text, fontsize=9)
 
 

@@ -12,11 +12,10 @@ from typing import Any
 
 import attrs
 
-from optreg.bench.benchmark import Settings
+from optreg.bench.benchmark import Match, Settings
 from optreg.bench.cases import Case, Variant
 from optreg.bench.child import ask
 from optreg.bench.conditions import threads_of
-from optreg.bench.lineup import Lineup
 from optreg.bench.rounds import Middle
 from optreg.errors import OptregError
 
@@ -53,14 +52,15 @@ class First:
 
 def extra_memory(
     settings: Settings,
-    plan: Sequence[tuple[Case, Variant, Lineup]],
+    plan: Sequence[Match],
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Extra]:
     """Measure the memory that each contender takes in a step."""
     found = []
-    for case, variant, members in plan:
-        for name in members.but_the_limit:
-            question = ask("memory", name, case, settings.job(variant))
+    for match in plan:
+        case, variant = match.case, match.variant
+        for name in match.lineup.but_the_limit:
+            question = ask("memory", name, case, settings.job(match.optimizer, variant))
             answer = _answer(question, {**threads_of(settings.threads), "OPTREG_COMPILE": "now"})
             found.append(Extra(case, variant, name, **answer))
             progress(f"{case.name}, {variant.name}: {name}")
@@ -69,16 +69,17 @@ def extra_memory(
 
 def first_steps(
     settings: Settings,
-    plan: Sequence[tuple[Case, Variant, Lineup]],
+    plan: Sequence[Match],
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[First]:
     """Time the first step of fresh processes that have no compiled kernels, in turns."""
     found: list[First] = []
-    for case, variant, members in plan:
+    for match in plan:
+        case, variant, members = match.case, match.variant, match.lineup
         seconds: dict[str, list[float]] = {name: [] for name in members.but_the_limit}
         for _ in range(settings.rounds):
             for name, turns in seconds.items():
-                question = ask("first step", name, case, settings.job(variant))
+                question = ask("first step", name, case, settings.job(match.optimizer, variant))
                 with TemporaryDirectory(prefix="optreg-bench-") as empty:
                     environment = {**threads_of(settings.threads), "OPTREG_CACHE_DIR": empty, "CUPY_CACHE_DIR": empty}
                     environment["OPTREG_COMPILE"] = ""

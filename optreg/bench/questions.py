@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import attrs
 
-from optreg.bench.benchmark import Section, Settings, benchmark, check_memory
+from optreg.bench.benchmark import Match, Section, Settings, benchmark, check_memory
 from optreg.bench.cases import CASES, QUICK, VARIANTS, Case, Variant, quick
 from optreg.bench.conditions import check_threads, conditions, processors
 from optreg.bench.devices import CPU, check_device
-from optreg.bench.lineup import NONE, Lineup, lineup
+from optreg.bench.lineup import NONE, lineup
 from optreg.bench.machine import facts
 from optreg.bench.processes import Extra, First, extra_memory, first_steps
 from optreg.bench.scaling import COUNTS, QUICK_COUNTS, scaling_cases, without_xla
@@ -34,12 +35,12 @@ class Questions:
     Attributes:
         what: "cases", "scaling", "memory" or "first step".
         settings: for all of it.
-        plan: each case and variant, with those who take part.
+        plan: what is measured, one match after another.
     """
 
     what: str
     settings: Settings
-    plan: tuple[tuple[Case, Variant, Lineup], ...]
+    plan: tuple[Match, ...]
 
     @property
     def drawable(self) -> bool:
@@ -50,7 +51,8 @@ class Questions:
     def turns(self) -> int:
         """How often progress is reported."""
         each = {MEMORY: 1, FIRST_STEP: self.settings.rounds}.get(self.what, self.settings.rounds + 1)
-        return sum(each * len(members.names if self.drawable else members.but_the_limit) for *_, members in self.plan)
+        lineups = [match.lineup for match in self.plan]
+        return sum(each * len(members.names if self.drawable else members.but_the_limit) for members in lineups)
 
 
 @attrs.frozen
@@ -66,7 +68,7 @@ class Answers:
 
 def questions(
     *,
-    optimizer: str = "adamw",
+    optimizers: Sequence[str] = ("adamw",),
     cases: Sequence[str] = (),
     variants: Sequence[str] = (),
     rounds: int | None = None,
@@ -89,21 +91,23 @@ def questions(
     """
     what = _only_one({SCALING: scaling, MEMORY: memory, FIRST_STEP: first_step})
     rounds = (3 if quick else 7) if rounds is None else rounds
-    settings = Settings(optimizer, dtype, processors() if threads is None else threads, rounds, device)
+    if what != THE_CASES and len(optimizers) > 1:
+        raise ConfigError(f"--{what.replace(' ', '-')} measures one optimizer at a time; give --optimizer once")
+    names = tuple(dict.fromkeys(optimizers))
+    settings = Settings(names, dtype, processors() if threads is None else threads, rounds, device)
     _check_settings(settings)
     if what == MEMORY and device != CPU:
         raise ConfigError("--memory looks at the memory beside the processor; leave --device out")
     chosen = _cases(what, cases, quick)
-    for case in chosen:
-        check_memory(case, settings)
+    for case, name in product(chosen, names):
+        check_memory(case, name, settings)
     if what == FIRST_STEP and not peers:
         peers = (NONE,)
-    pairs = [(case, variant) for case in chosen for variant in _variants(what, variants, quick)]
-    plan: list[tuple[Case, Variant, Lineup]] = []
+    plan: list[Match] = []
     with conditions(settings.threads):  # in which PyTorch is imported
-        for case, variant in pairs:
-            members = lineup(settings.job(variant), backends, peers, named_must_work=not plan)
-            plan.append((case, variant, without_xla(members, case) if what == SCALING else members))
+        for case, name, variant in product(chosen, names, _variants(what, variants, quick)):
+            members = lineup(settings.job(name, variant), backends, peers, named_must_work=not plan)
+            plan.append(Match(case, name, variant, without_xla(members, case) if what == SCALING else members))
     return Questions(what, settings, tuple(plan))
 
 

@@ -12,7 +12,7 @@ from optreg.bench.questions import FIRST_STEP, MEMORY, SCALING, Answers
 from optreg.bench.rounds import Middle
 from optreg.bench.scaling import curve, seconds_a_tensor
 
-FORMAT = "optreg bench 1"
+FORMAT = "optreg bench 2"
 
 
 def to_json(answers: Answers) -> str:
@@ -44,7 +44,7 @@ def to_json(answers: Answers) -> str:
 
 def left_out(answers: Answers) -> dict[str, str]:
     """Who was not measured, and why."""
-    return {name: reason for *_, members in answers.questions.plan for name, reason in members.left_out.items()}
+    return {name: reason for match in answers.questions.plan for name, reason in match.lineup.left_out.items()}
 
 
 def _place(each: Any) -> dict[str, str]:
@@ -52,16 +52,19 @@ def _place(each: Any) -> dict[str, str]:
 
 
 def _section(section: Section) -> dict[str, Any]:
+    match = section.match
     return {
-        "case": section.case.name,
-        "tensors": len(section.case.shapes),
-        "parameters": section.case.elements,
-        "variant": section.variant.name,
-        "decay": section.variant.decay,
-        "clipping threshold": section.variant.threshold,
+        "optimizer": match.optimizer,
+        "case": match.case.name,
+        "tensors": len(match.case.shapes),
+        "parameters": match.case.elements,
+        "variant": match.variant.name,
+        "decay": match.variant.decay,
+        "clipping threshold": match.variant.threshold,
         "bytes": section.bytes,
         "contenders": {name: _contender(section, name) for name in section.timings.seconds},
-        "left out": section.left_out,
+        "left out": match.lineup.left_out,
+        "remarks": match.lineup.remarks,
         "failed": section.timings.failed,
         "notes": section.timings.notes,
     }

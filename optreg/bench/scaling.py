@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 
 from optreg.bench.benchmark import Section
@@ -30,7 +31,7 @@ def without_xla(lineup: Lineup, case: Case) -> Lineup:
         return lineup
     reason = f"XLA is slow to compile functions of more than {MOST_FOR_XLA} tensors"
     peers = tuple(name for name in lineup.peers if name != "optax")
-    return Lineup(lineup.backends, peers, {**lineup.left_out, "optax": reason})
+    return attrs.evolve(lineup, peers=peers, left_out={**lineup.left_out, "optax": reason})
 
 
 def curve(sections: Sequence[Section], name: str) -> tuple[list[int], list[float]]:
@@ -39,7 +40,7 @@ def curve(sections: Sequence[Section], name: str) -> tuple[list[int], list[float
     for section in sections:
         time = section.timings.time(name)
         if time is not None:
-            counts.append(len(section.case.shapes))
+            counts.append(len(section.match.case.shapes))
             seconds.append(time.median)
     return counts, seconds
 

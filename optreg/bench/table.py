@@ -24,7 +24,7 @@ def tables(answers: Answers) -> Iterator[Any]:
     elif what == SCALING:
         yield scaling_table(answers.sections)
     else:
-        for _, members in groupby(answers.sections, lambda section: section.case):
+        for _, members in groupby(answers.sections, lambda section: section.match.title):
             yield case_table(list(members))
 
 
@@ -56,12 +56,18 @@ def _table(title: str, *headings: str) -> Any:
 
 
 def case_table(sections: Sequence[Section]) -> Any:
-    """The table of one case; the limit and each backend are what the others' times are divided by."""
+    """The table of one case and optimizer; the limit and each backend are what the others' times are divided by."""
     names = dict.fromkeys(name for section in sections for name in section.timings.seconds)
     yardsticks = [name for name in names if name == LIMIT or is_ours(name)]
-    made = _table(str(sections[0].case), "ms", "quartiles", "GB/s", *(f"÷ {name}" for name in yardsticks))
+    made = _table(
+        sections[0].match.title,
+        "ms",
+        "quartiles",
+        "GB/s",
+        *(f"÷ {name}" for name in yardsticks),
+    )
     for section in sections:
-        made.add_row(section.variant.name, style="bold")
+        made.add_row(section.match.variant.name, style="bold")
         for name in section.timings.seconds:
             made.add_row(f"  {name}", *_cells(section, name, yardsticks), style=_style(name))
         for name in section.timings.failed:
@@ -85,7 +91,7 @@ def _cells(section: Section, name: str, yardsticks: Sequence[str]) -> Iterator[s
 def scaling_table(sections: Sequence[Section]) -> Any:
     """Milliseconds by number of tensors, and the slope."""
     names = dict.fromkeys(name for section in sections for name in section.timings.seconds)
-    counts = [f"{len(section.case.shapes):,}" for section in sections]
+    counts = [f"{len(section.match.case.shapes):,}" for section in sections]
     made = _table(f"ms by number of tensors, {TOTAL:,} parameters together", *counts, "µs a tensor")
     for name in names:
         times = [section.timings.time(name) for section in sections]

@@ -8,12 +8,37 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, TypeAlias
 
+import attrs
+
 from optreg.bench.cases import Array
 from optreg.bench.contender import Job
 from optreg.bench.devices import CUDA
 
 Values: TypeAlias = Mapping[str, Any]
-Table: TypeAlias = Mapping[str, tuple[str, Callable[[Values], dict[str, Any]]]]
+
+
+@attrs.frozen
+class Method:
+    """What a package has of a method.
+
+    Attributes:
+        cls: its class.
+        arguments: of the class, from our hyperparameters.
+        differs: in what the formula is another one, to follow "its muon"; empty where it is the same.
+        overwrites: whether a step leaves other gradients than it found.
+        group: what is said of a group of parameters.
+        vectors: what is used for parameters of fewer than two axes, where that is another class or group.
+    """
+
+    cls: str
+    arguments: Callable[[Values], dict[str, Any]]
+    differs: str = attrs.field(default="", kw_only=True)
+    overwrites: bool = attrs.field(default=False, kw_only=True)
+    group: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
+    vectors: Method | None = attrs.field(default=None, kw_only=True)
+
+
+Table: TypeAlias = Mapping[str, Method]
 
 
 def _moments(values: Values) -> dict[str, Any]:
@@ -28,28 +53,60 @@ def _rprop(values: Values) -> dict[str, Any]:
     }
 
 
+def _only(*names: str) -> Callable[[Values], dict[str, Any]]:
+    return lambda values: {name: values[name] for name in names}
+
+
+def _lion(values: Values) -> dict[str, Any]:
+    return {"lr": values["lr"], "betas": (values["beta1"], values["beta2"])}
+
+
+def _muon(values: Values) -> dict[str, Any]:
+    return {**_only("lr", "momentum", "nesterov", "ns_steps")(values)}
+
+
+def _adamw_of_muon(values: Values) -> dict[str, Any]:
+    return {
+        "lr": values["adamw_lr"],
+        "betas": (values["adamw_beta1"], values["adamw_beta2"]),
+        "eps": values["adamw_eps"],
+    }
+
+
+IN_BFLOAT16 = "makes its Newton–Schulz steps in bfloat16"
+
 TORCH: Table = {
-    "sgd": ("SGD", lambda h: {"lr": h["lr"]}),
-    "momentum_sgd": ("SGD", lambda h: {"lr": h["lr"], "momentum": h["momentum"]}),
-    "nesterov_ag": ("SGD", lambda h: {"lr": h["lr"], "momentum": h["momentum"], "nesterov": True}),
-    "adagrad": ("Adagrad", lambda h: {"lr": h["lr"], "eps": h["eps"]}),
-    "adadelta": ("Adadelta", lambda h: {"lr": h["lr"], "rho": h["rho"], "eps": h["eps"]}),
-    "rmsprop": ("RMSprop", lambda h: {"lr": h["lr"], "alpha": h["alpha"], "eps": h["eps"]}),
-    "adam": ("Adam", _moments),
-    "adamw": ("AdamW", _moments),
-    "amsgrad": ("Adam", lambda h: {**_moments(h), "amsgrad": True}),
-    "adamax": ("Adamax", _moments),
-    "nadam": ("NAdam", lambda h: {**_moments(h), "momentum_decay": h["momentum_decay"]}),
-    "radam": ("RAdam", _moments),
-    "rprop": ("Rprop", _rprop),
-    "asgd": ("ASGD", lambda h: {name: h[name] for name in ("lr", "lambd", "alpha", "t0")}),
+    "sgd": Method("SGD", _only("lr")),
+    "momentum_sgd": Method("SGD", _only("lr", "momentum")),
+    "nesterov_ag": Method("SGD", lambda h: {"lr": h["lr"], "momentum": h["momentum"], "nesterov": True}),
+    "adagrad": Method("Adagrad", _only("lr", "eps")),
+    "adadelta": Method("Adadelta", _only("lr", "rho", "eps")),
+    "rmsprop": Method("RMSprop", _only("lr", "alpha", "eps")),
+    "adam": Method("Adam", _moments),
+    "adamw": Method("AdamW", _moments),
+    "amsgrad": Method("Adam", lambda h: {**_moments(h), "amsgrad": True}),
+    "adamax": Method("Adamax", _moments),
+    "nadam": Method("NAdam", lambda h: {**_moments(h), "momentum_decay": h["momentum_decay"]}),
+    "radam": Method("RAdam", _moments),
+    "rprop": Method("Rprop", _rprop),
+    "asgd": Method("ASGD", _only("lr", "lambd", "alpha", "t0")),
+    "adafactor": Method(
+        "Adafactor",
+        lambda h: {"lr": h["lr"], "beta2_decay": h["beta2_decay"], "eps": (h["eps1"], h["eps2"]), "d": h["d"]},
+    ),
+    "matrix/muon": Method(
+        "Muon",
+        lambda h: {**_muon(h), "ns_coefficients": h["ns_coefficients"], "eps": h["eps"]},
+        differs=IN_BFLOAT16,
+        vectors=Method("AdamW", _adamw_of_muon),
+    ),
 }
-"""The class of torch.optim that is the same method, and its arguments."""
+"""The class of torch.optim that is the method."""
 
 PYTORCH_OPTIMIZER: Table = {
-    "adabelief": ("AdaBelief", _moments),
-    "adan": ("Adan", lambda h: {**_moments(h), "betas": (h["beta1"], h["beta2"], h["beta3"])}),
-    "ademamix": (
+    "adabelief": Method("AdaBelief", _moments),
+    "adan": Method("Adan", lambda h: {**_moments(h), "betas": (h["beta1"], h["beta2"], h["beta3"])}),
+    "ademamix": Method(
         "AdEMAMix",
         lambda h: {
             **_moments(h),
@@ -58,12 +115,37 @@ PYTORCH_OPTIMIZER: Table = {
             "weight_decouple": True,
         },
     ),
-    "adopt": ("ADOPT", lambda h: {**_moments(h), "weight_decouple": True}),
-    "lion": ("Lion", lambda h: {"lr": h["lr"], "betas": (h["beta1"], h["beta2"])}),
-    "stable_adamw": ("StableAdamW", _moments),
-    "msvag": ("MSVAG", lambda h: {"lr": h["lr"], "beta": h["beta"]}),
+    "adopt": Method("ADOPT", lambda h: {**_moments(h), "weight_decouple": True}),
+    "lion": Method("Lion", _lion),
+    "lamb": Method(
+        "Lamb",
+        lambda h: {**_moments(h), "max_grad_norm": 0.0, "weight_decouple": False},
+        differs="corrects no average for its start and takes no norm for more than 10",
+    ),
+    "stable_adamw": Method("StableAdamW", _moments),
+    "msvag": Method("MSVAG", _only("lr", "beta")),
+    "adafactor": Method(
+        "AdaFactor",
+        lambda h: {
+            "lr": h["lr"],
+            "betas": (None, 0.999),
+            "decay_rate": h["beta2_decay"],
+            "clip_threshold": h["d"],
+            "eps2": h["eps2"],
+            "relative_step": False,
+        },
+        differs="shrinks small parameters less by weight decay, and adds an eps to the squares",
+    ),
+    "matrix/muon": Method(
+        "Muon",
+        lambda h: {**_muon(h), "ns_coeffs": h["ns_coefficients"]},
+        differs=IN_BFLOAT16,
+        overwrites=True,
+        group={"use_muon": True},
+        vectors=Method("Muon", _adamw_of_muon, group={"use_muon": False}),
+    ),
 }
-"""The class of pytorch_optimizer. What torch.optim has is not here, nor is another method by the same name."""
+"""The class of pytorch_optimizer. What torch.optim has as well is here only where it is measured for its speed."""
 
 MODES: Mapping[str, Mapping[str, Any]] = {
     "torch-single": {"foreach": False},
@@ -79,13 +161,19 @@ def why_not(name: str, job: Job) -> str | None:
         return "was built without CUDA, or finds no GPU"
     if job.optimizer not in table:
         return f"has no {job.optimizer}"
-    cls = table[job.optimizer][0]
+    cls = table[job.optimizer].cls
     known = inspect.signature(getattr(import_module(package), cls)).parameters
-    if missing := [argument for argument in MODES.get(name, {}) if argument not in known]:
+    if missing := [mode for mode, wanted in MODES.get(name, {}).items() if wanted and mode not in known]:
         return f"has no {missing[0]} {cls}"
     if job.variant.decay and "weight_decay" not in known:
         return f"has no weight decay in {cls}"
     return None
+
+
+def remark(name: str, job: Job) -> str:
+    """What has to be known of one of these peers; it may be nothing."""
+    method = _home(name)[1][job.optimizer]
+    return " and ".join(filter(None, [method.differs, "overwrites the gradients" if method.overwrites else ""]))
 
 
 def _home(name: str) -> tuple[str, Table]:
@@ -106,13 +194,24 @@ class Torch:
         if torch.get_num_threads() != self._job.threads:
             torch.set_num_threads(self._job.threads)
         package, table = _home(self.name)
-        cls, arguments = table[self._job.optimizer]
-        made = getattr(import_module(package), cls)
-        given = {**arguments(self._job.values()), **MODES.get(self.name, {})}
-        if "weight_decay" in inspect.signature(made).parameters:
-            given["weight_decay"] = self._job.variant.decay
+        method = table[self._job.optimizer]
         self._parameters = [torch.nn.Parameter(self._tensor(value)) for value in values]
-        self._optimizer = made(self._parameters, **given)
+        parts: dict[bool, list[Any]] = {}
+        for parameter in self._parameters:
+            parts.setdefault(method.vectors is not None and parameter.ndim < 2, []).append(parameter)
+        self._optimizers = [
+            self._made(package, method.vectors if are_vectors and method.vectors else method, members)
+            for are_vectors, members in parts.items()
+        ]
+
+    def _made(self, package: str, method: Method, parameters: Sequence[Any]) -> Any:
+        made = getattr(import_module(package), method.cls)
+        known = inspect.signature(made).parameters
+        given = method.arguments(self._job.values())
+        given |= {mode: wanted for mode, wanted in MODES.get(self.name, {}).items() if mode in known}
+        if "weight_decay" in known:
+            given["weight_decay"] = self._job.variant.decay
+        return made([{"params": parameters, **method.group}], **given)
 
     def renew_gradients(self, gradients: Sequence[Array]) -> None:
         self.drop_gradients()
@@ -133,7 +232,8 @@ class Torch:
             self._torch.nn.utils.clip_grad_norm_(
                 self._parameters, self._job.variant.threshold, foreach=self.name != "torch-single"
             )
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         self._wait()
 
     def drop_gradients(self) -> None:

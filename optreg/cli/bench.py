@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--optimizer", default="adamw", show_default=True, help="Any optimizer of optreg; peers that have it.")
+@click.option(
+    "--optimizer",
+    "optimizers",
+    multiple=True,
+    default=["adamw"],
+    metavar="NAME",
+    help="Any optimizer that is installed; may be repeated. Peers take part where they have it. [default: adamw]",
+)
 @click.option(
     "--case",
     "cases",

@@ -38,13 +38,13 @@ def test_a_case_prints_a_table_and_writes_a_record_and_a_picture(call, tmp_path)
     called = call("--case", "few", "--rounds", 2, "--json", "out.json", "--plot", "out.png")
     assert called.exit_code == 0, called.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "out.png"]
-    for words in ("few: 4 tensors, 220 parameters", "÷ limit", "÷ numpy", "GB/s", "quartiles", "wrote out.json"):
+    for words in ("adamw, few: 4 tensors, 220 parameters", "÷ limit", "÷ numpy", "GB/s", "quartiles", "wrote out.json"):
         assert words in called.stdout
     record = strict((tmp_path / "out.json").read_text())
     assert record["machine"]["cpu"]
     assert record["machine"]["versions"]["numpy"] == np.__version__
     assert record["settings"] == {
-        "optimizer": "adamw",
+        "optimizers": ["adamw"],
         "dtype": "float32",
         "threads": processors(),
         "rounds": 2,
@@ -70,13 +70,26 @@ def test_a_case_prints_a_table_and_writes_a_record_and_a_picture(call, tmp_path)
 
 
 def test_other_optimizers_dtypes_and_choices(call, tmp_path):
-    arguments = ("--optimizer", "lion", "--dtype", "float64", "--variant", "decay", "--backend", "numpy")
-    called = call("--case", "few", *arguments, "--peer", "none", "--rounds", 1, "--json", "out.json")
+    names = ("--optimizer", "lion", "--optimizer", "adafactor", "--peer", "optax", "--backend", "numpy")
+    arguments = ("--dtype", "float64", "--variant", "decay", "--rounds", 1, "--json", "out.json")
+    called = call("--case", "few", *names, *arguments)
     assert called.exit_code == 0, called.output
-    (section,) = strict((tmp_path / "out.json").read_text())["sections"]
-    assert section["variant"] == "decay"
-    assert section["bytes"] == 220 * 5 * 8
-    assert list(section["contenders"]) == ["limit", "numpy"]
+    assert "optax: its adafactor adds an eps to the squares" in called.stdout
+    sections = strict((tmp_path / "out.json").read_text())["sections"]
+    assert [each["optimizer"] for each in sections] == ["lion", "adafactor"]
+    for section in sections:
+        assert section["variant"] == "decay"
+        assert section["bytes"] == 220 * 5 * 8
+        assert list(section["contenders"]) == ["limit", "numpy", "optax"]
+
+
+def test_an_optimizer_of_another_package_is_measured_without_peers(call, tmp_path):
+    with optreg.temporary():
+        optreg.register("acme/foo", optreg.get("sgd"))
+        called = call("--case", "few", "--optimizer", "acme/foo", "--rounds", 1, "--variant", "plain")
+    assert called.exit_code == 0, called.output
+    assert "acme/foo, few" in called.stdout
+    assert "left out: optax: optax has no acme/foo" in called.stdout
 
 
 def test_scaling_draws_curves_and_their_slopes(call, tmp_path):
@@ -132,6 +145,7 @@ def test_without_a_gpu_a_measurement_there_is_an_error(call):
         (["--dtype", "int8"], "dtype must be float32 or float64, but it is 'int8'"),
         (["--device", "gpu"], "device must be cpu or cuda, but it is 'gpu'"),
         (["--optimizer", "msvag", "--peer", "optax"], "optax cannot be measured: optax "),
+        (["--memory", "--optimizer", "lion", "--optimizer", "adan"], "--memory measures one optimizer at a time"),
         (["--scaling", "--memory"], "--scaling and --memory are different measurements"),
         (["--scaling", "--case", "few"], "--scaling has cases of its own"),
         (["--memory", "--plot", "out.png"], "--plot draws the cases"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from optreg.bench.benchmark import Settings, TooLargeError, benchmark, check_memory
+from optreg.bench.benchmark import Match, Settings, TooLargeError, benchmark, check_memory
 from optreg.bench.cases import VARIANTS, Case, Numbers
 from optreg.bench.lineup import Lineup
 from optreg.bench.notes import notes
@@ -130,23 +130,23 @@ def test_a_ratio_is_the_middle_of_the_ratios_within_each_round():
 
 def test_a_case_beyond_the_memory_of_the_machine_is_an_error_that_names_it():
     with pytest.raises(TooLargeError, match=r"the case vast needs .* GB of memory, and .* GB are free"):
-        check_memory(Case("vast", ((10**13,),)), Settings("adamw", "float32", 1, 1))
+        check_memory(Case("vast", ((10**13,),)), "adamw", Settings(("adamw",), "float32", 1, 1))
 
 
 def test_sections_have_the_bytes_that_the_formula_moves():
     case = Case("two", ((2, 5), (3,)))
-    plan = [(case, VARIANTS["plain"], Lineup(("numpy",), (), {"x": "why"}))]
-    (section,) = benchmark(Settings("adamw", "float64", 1, 1), plan)
+    plan = [Match(case, "adamw", VARIANTS["plain"], Lineup(("numpy",), (), {"x": "why"}))]
+    (section,) = benchmark(Settings(("adamw",), "float64", 1, 1), plan)
     assert section.bytes == 7 * 8 * 13
     assert list(section.timings.seconds) == ["limit", "numpy"]
-    assert section.left_out == {"x": "why"}
+    assert section.match.lineup.left_out == {"x": "why"}
     assert section.bandwidth("numpy") == section.bytes / section.timings.time("numpy").median
     assert json.dumps(section.timings.failed) == "{}"
 
 
 def test_a_contender_that_fails_stands_in_the_table_and_its_reason_below_it():
-    plan = ((Case("two", ((2,),)), VARIANTS["plain"], Lineup(("numpy", "nobody"), (), {})),)
-    asked = Questions("cases", Settings("adamw", "float32", 1, 1), plan)
+    plan = (Match(Case("two", ((2,),)), "adamw", VARIANTS["plain"], Lineup(("numpy", "nobody"), (), {})),)
+    asked = Questions("cases", Settings(("adamw",), "float32", 1, 1), plan)
     given = answers(asked)
     console = Console(width=100)
     with console.capture() as captured:
@@ -155,7 +155,7 @@ def test_a_contender_that_fails_stands_in_the_table_and_its_reason_below_it():
     rows = {line.split()[0]: line.split()[1:] for line in captured.get().splitlines() if line.strip()}
     assert rows["nobody"] == ["failed"]
     assert rows["limit"][3] == "1.00"
-    (reason,) = [note for note in notes(given) if note.startswith("nobody failed in two plain: UnknownNameError")]
+    (reason,) = [note for note in notes(given) if note.startswith("nobody failed in adamw two plain: UnknownNameError")]
     assert "there is no built-in backend 'nobody'" in reason
 
 
