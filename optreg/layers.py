@@ -43,7 +43,7 @@ def layer_wise_lr_decay(
         What ``create(..., options=...)`` takes: the learning rates by path pattern, from the input to the output.
 
     Raises:
-        HyperparameterError: (a ValueError) the decay is out of its bounds.
+        HyperparameterError: (a ValueError) the decay is out of its bounds, or the rate is neither number nor schedule.
         PatternError: (a ValueError) a path is in no layer or in several, a pattern matches none, or there is one layer.
 
     >>> paths = ["/embed/W", "/blocks/0/W", "/blocks/0/b", "/blocks/1/W", "/blocks/1/b", "/head/W"]
@@ -57,15 +57,24 @@ def layer_wise_lr_decay(
     if isinstance(decay, bool) or not isinstance(decay, (int, float)) or not 0 < decay <= 1:
         raise HyperparameterError(f"the decay from layer to layer must be a number > 0 and <= 1, but it is {decay!r}")
     paths = _paths_of(target)
-    found = (
-        _found_in(paths) if layers is None else [(each,) if isinstance(each, str) else tuple(each) for each in layers]
-    )
+    found = _found_in(paths) if layers is None else _given(layers)
     _check(found, paths)
     return {
         pattern: {"lr": _scaled(lr, decay ** (len(found) - number))}
         for number, patterns in enumerate(found, 1)
         for pattern in patterns
     }
+
+
+def _given(layers: Sequence[str | Sequence[str]]) -> list[tuple[str, ...]]:
+    is_list = isinstance(layers, Sequence) and not isinstance(layers, str)
+    found: list[Any] = [(each,) if isinstance(each, str) else each for each in layers] if is_list else [layers]
+    if not is_list or not all(isinstance(each, Sequence) and all(isinstance(p, str) for p in each) for each in found):
+        raise PatternError(
+            f"layers are patterns of paths, or lists of these, from the input to the output, as in "
+            f"['embed/*', ['body/*', 'norm/*'], 'head/*']; got {layers!r}"
+        )
+    return [tuple(each) for each in found]
 
 
 def _paths_of(target: Any) -> list[str]:
@@ -129,4 +138,7 @@ def _scaled(lr: Any, factor: float) -> Any:
         lr = schedule_from_config(lr)
     if callable(lr):
         return lr if factor == 1 else Scaled(lr, factor)
-    return lr * factor
+    try:
+        return float(lr) * factor
+    except (TypeError, ValueError) as error:
+        raise HyperparameterError(f"lr must be a number or a schedule, but it is {lr!r}") from error

@@ -145,6 +145,18 @@ def test_a_decay_that_cannot_be_is_refused(decay):
         layer_wise_lr_decay(["/l1/W", "/l2/W"], lr=1.0, decay=decay)
 
 
+@pytest.mark.parametrize("layers", [3, "/l*", [1, 2], [["/l1/*"], 2]])
+def test_layers_that_are_no_patterns_are_refused(layers):
+    with pytest.raises(PatternError, match=r"layers are patterns of paths, or lists of these, .*; got"):
+        layer_wise_lr_decay(["/l1/W", "/l2/W"], lr=1.0, decay=0.5, layers=layers)
+
+
+@pytest.mark.parametrize("lr", ["0.1x", None, [0.1]])
+def test_a_rate_of_another_type_is_refused(lr):
+    with pytest.raises(HyperparameterError, match="lr must be a number or a schedule"):
+        layer_wise_lr_decay(["/l1/W", "/l2/W"], lr=lr, decay=0.5)
+
+
 @pytest.mark.parametrize(
     ("paths", "layers", "message"),
     [
