@@ -22,7 +22,8 @@ from optreg.hyperparameters import holding, values_at
 from optreg.memory import begin_anew, remember, remembered_by
 from optreg.options import Options
 from optreg.overlaps import check_apart
-from optreg.passes import groups_at, prepare_pass, run
+from optreg.passes import groups_at, keep_before, prepare_pass, run
+from optreg.rule import sees_before
 from optreg.states import States, fill_slots
 from optreg.targets import as_target, check_parameter, named_parameters, uninitialized_names
 
@@ -50,6 +51,7 @@ class Optimizer(Copied):
     _options: Options
     _decision: Decision
     _is_evaluating: bool = False
+    _before: dict[str, Any]
     _lossfun: Callable[[], Any] | None
 
     def __new__(cls, *args: Any, **kwds: Any) -> Any:  # noqa: ARG004 (they are for __init__)
@@ -57,6 +59,7 @@ class Optimizer(Copied):
         self = super().__new__(cls)
         try:
             self._hooks = {}
+            self._before = {}
             self._decision = Decision()
             self._options = Options(self, {})
             self._lossfun = None
@@ -330,6 +333,14 @@ class Optimizer(Copied):
                     self._after_hook()
         finally:
             self._lossfun = None
+        self._keep_or_forget(timing)
+
+    def _keep_or_forget(self, timing: Literal["pre", "post"]) -> None:
+        """Before an update, copy the parameters where a hook after it wants them as they were."""
+        if timing == "post":
+            self._before.clear()
+        elif any(map(sees_before, self._hooks.values())):
+            keep_before(self)
 
     def _after_hook(self) -> None:
         """What is to be done after each hook that is called alone."""

@@ -319,6 +319,12 @@ def optreg_hooks() -> list[HookSpec]:
             "Izmailov et al. 2018, arXiv:1803.05407",
         ),
         HookSpec(
+            "cautious",
+            "optreg.hooks.cautious:Cautious",
+            "Leave out what of an update goes against the gradient.",
+            "Liang et al. 2024, arXiv:2411.16085",
+        ),
+        HookSpec(
             "lookahead",
             f"{averages}:Lookahead",
             "Follow with slow weights, and go back to these every k steps.",

@@ -18,10 +18,10 @@ from optreg.hyperparameters import Hyperparameter, boolean, common, holding
 from optreg.masters import widened
 from optreg.measuring import Totals, measure_all, restored_on_error
 from optreg.overlaps import check_apart
-from optreg.passes import groups_at, prepare_pass, run, run_rule
+from optreg.passes import groups_at, keep_before, prepare_pass, run, run_rule
 from optreg.plan import Plan, plan_hooks
 from optreg.repeat import Repeats
-from optreg.rule import OwnedRule, has_rule, measures
+from optreg.rule import OwnedRule, has_rule, measures, sees_before
 from optreg.targets import check_parameter, named_parameters
 
 __all__ = ["GradientMethod", "Optimizer"]
@@ -131,9 +131,20 @@ class GradientMethod(Optimizer):
         graph.launch()
 
     def _update(self) -> None:
+        plan = self._planned()
+        if plan.sees_before:
+            self._before.clear()
+            if plan.keeps_before or not self._runs_rules():
+                keep_before(self)
+        try:
+            self._update_from(plan)
+        finally:
+            self._before.clear()
+
+    def _update_from(self, plan: Plan) -> None:
         repeats = self._own_repeats()
         if repeats.again():
-            self._run_stages(self._planned().after, self.t)
+            self._run_stages(plan.after, self.t)
             return
         if not repeats.fit():
             self._check_parameters()
@@ -251,7 +262,9 @@ class GradientMethod(Optimizer):
         present = [hook for hook in hooks if self._has_hook(hook)]
         if not self._own_repeats().run(present):
             work = prepare_pass(self, [(hook, t) for hook in present])
-            self._own_repeats().keep(work, run(work))
+            prepared = run(work)
+            if not any(map(sees_before, present)):  # whose copies are made anew
+                self._own_repeats().keep(work, prepared)
 
     def _observe(self, stage: tuple[Any, ...]) -> None:
         if stage and observes(stage[0]) and self._has_hook(stage[0]) and self._may_run(stage[0]):
@@ -267,7 +280,7 @@ class GradientMethod(Optimizer):
         self.prepare()
         parameters = named_parameters(self.target)
         t = self.t + 1
-        if all(self._runs_rule_on(parameter) for _, parameter in parameters):
+        if self._runs_rules():
             owners = [*((hook, t - 1) for hook in before), (self, t), *((hook, t) for hook in after)]
             work = prepare_pass(self, owners if parameters else [])
             self.t = t
@@ -299,6 +312,9 @@ class GradientMethod(Optimizer):
         if self._repeats is None or self._repeats.optimizer is not self:  # (those of a copy's original)
             self._repeats = Repeats(self)
         return self._repeats
+
+    def _runs_rules(self) -> bool:
+        return all(self._runs_rule_on(parameter) for _, parameter in named_parameters(self.target))
 
     def _runs_rule_on(self, parameter: Any) -> bool:
         """Whether the rule is all there is to the update of a parameter."""

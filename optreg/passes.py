@@ -9,15 +9,15 @@ from typing import Any
 
 import attrs
 
-from optreg.arrays import Array, are_captured, compute_dtype
+from optreg.arrays import Array, are_captured, compute_dtype, device_of
 from optreg.backends import current_backend
 from optreg.backends.work import BoundRule, Group, Repeatable, Tensor, Work
 from optreg.errors import HyperparameterError, OptregError
 from optreg.gradients import fit_gradients
 from optreg.hyperparameters import NOTHING, holding, overrides_at, values_at
-from optreg.masters import has_master, wants_master
+from optreg.masters import MASTER, has_master, present, wants_master
 from optreg.overlaps import part_gradients
-from optreg.rule import OwnedRule, keeps_states, rule_of, used_slots
+from optreg.rule import BEFORE, OwnedRule, keeps_states, rule_of, sees_before, used_slots
 from optreg.states import States
 from optreg.targets import named_parameters
 from optreg.tracing.nodes import Input
@@ -64,6 +64,9 @@ def prepare_pass(
         states = [of_both if owner is optimizer else each for (owner, _), each in zip(timed, states, strict=True)]
     hooks = [(owner, t, values_at(owner, step_of(owner, t))) for owner, t in timed if owner is not optimizer]
     own_t = next((t for owner, t in timed if owner is optimizer), None)
+    if own_t is None:
+        names = [name for name, _ in parameters]
+        states = [_with_before(optimizer, owner, each, names) for (owner, _), each in zip(timed, states, strict=True)]
     groups = [(NOTHING, parameters)] if own_t is None else groups_at(optimizer, parameters, own_t)
     work = Work(optimizer, hooks, [])
     kept = [(owner, each) for (owner, _), each in zip(timed, states, strict=True)]
@@ -173,6 +176,30 @@ def step_of(hook: Any, t: int) -> int:
     return t if getattr(hook, "timing", "pre") == "post" else t + 1
 
 
+def _with_before(
+    optimizer: Any, owner: Any, states: Mapping[str, Any] | None, names: Sequence[str]
+) -> Mapping[str, Any] | None:
+    """The states of a hook in a pass without the update, with the copies of the parameters from before it."""
+    if not sees_before(owner):
+        return states
+    if not all(name in optimizer._before for name in names):
+        raise OptregError(
+            f"the hook {type(owner).__name__} needs to know what the parameters were before the update, which is known "
+            f"in a step alone: let update() call it, or have an update() of your own call call_hooks() before and after"
+        )
+    return {name: ChainMap({BEFORE: optimizer._before[name]}, (states or {}).get(name, {})) for name in names}
+
+
+def keep_before(optimizer: Any) -> None:
+    """Copy all parameters, for hooks that are to see them as they were before the update; until they are forgotten."""
+    for name, parameter in named_parameters(optimizer.target):
+        if name not in optimizer._before:
+            state, data = _master_of(optimizer, name), parameter.data
+            with device_of(data):
+                wide = data.astype(compute_dtype(data.dtype))
+                optimizer._before[name] = wide if state is None else present(state[MASTER], data, data.dtype)
+
+
 def _states_of(owner: Any, optimizer: Any, parameters: Sequence[tuple[str, Any]]) -> Mapping[str, Any] | None:
     """The states of the optimizer itself, or of one of its hooks, made where missing; None if there are none."""
     if owner is optimizer:
@@ -211,6 +238,8 @@ def rule_inputs(rule: OwnedRule, parameter: Any, state: Mapping[str, Any]) -> In
     """What a rule is traced with, given a parameter with its gradient, and its state."""
     data = parameter.data
     slots = [(name, state.get(name)) for name in rule.slots]
+    if sees_before(rule.owner):
+        slots = [(name, data if name == BEFORE and slot is None else slot) for name, slot in slots]
     of_slots = (None if slot is None else _input(name, slot, data) for name, slot in slots)
     return _input("param", data, data), _input("grad", parameter.grad, data), *of_slots
 

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from optreg.hook import is_rule_hook, observes, timing_of
+from optreg.rule import sees_before
 
 
 @attrs.frozen
@@ -21,6 +22,8 @@ class Plan:
         fused_after: the first rule hooks after the update, in that pass as well.
         after: what runs after the update.
         is_one_pass: nothing happens before the pass of the optimizer's rule.
+        sees_before: a hook wants the parameters as they were before the update.
+        keeps_before: one of these hooks does not share the pass of the optimizer's rule.
     """
 
     hooks: tuple[Any, ...]
@@ -29,6 +32,8 @@ class Plan:
     fused_after: tuple[Any, ...]
     after: tuple[Any, ...]
     is_one_pass: bool
+    sees_before: bool
+    keeps_before: bool
 
 
 def plan_hooks(hooks: Iterable[Any]) -> Plan:
@@ -39,7 +44,9 @@ def plan_hooks(hooks: Iterable[Any]) -> Plan:
     fused = before.pop() if before and _may_be_fused(before[-1]) else ()
     fused_after = after.pop(0) if after and _may_be_fused(after[0]) and not observes(after[0][0]) else ()
     is_one_pass = not before and not (fused and observes(fused[0]))
-    return Plan(hooks, tuple(before), fused, fused_after, tuple(after), is_one_pass)
+    seeing = [hook for hook in hooks if sees_before(hook)]
+    apart = any(hook not in fused_after for hook in seeing)
+    return Plan(hooks, tuple(before), fused, fused_after, tuple(after), is_one_pass, bool(seeing), apart)
 
 
 def _stages(hooks: Sequence[Any]) -> list[Any]:

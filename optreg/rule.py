@@ -19,6 +19,9 @@ import numpy as np
 from optreg.errors import OptregError
 from optreg.hyperparameters import values_of
 
+BEFORE = "before"
+"""In the rule of a hook after the update no slot, but the parameter as it was before the update."""
+
 
 @attrs.frozen
 class Slots:
@@ -84,7 +87,8 @@ class OwnedRule:
     def used_slots(self) -> tuple[str, ...]:
         """The slots that the owner allocates for a parameter with this rule."""
         slots = slots_of(self.function)
-        return tuple(name for name in slots.names if name not in slots.on_demand or self.owner.uses_slot(name))
+        names = (name for name in slots.names if name not in slots.on_demand or self.owner.uses_slot(name))
+        return tuple(name for name in names if not (name == BEFORE and sees_before(self.owner)))
 
 
 @attrs.frozen(eq=False)
@@ -168,6 +172,11 @@ def rule_of(owner: Any, parameter: Any) -> OwnedRule:
             f"{', '.join(names_of_rules(type(owner)))}; list the names of all rules in its attribute rules"
         )
     return OwnedRule(owner, name)
+
+
+def sees_before(owner: object) -> bool:
+    """Whether an owner is a hook after the update that wants the parameter as it was before."""
+    return has_rule(owner) and getattr(owner, "timing", "pre") == "post" and BEFORE in OwnedRule(owner).slots
 
 
 def names_of_rules(cls: type) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from optreg.arrays import Array, compute_dtype, device_of, real_elements
 from optreg.backends.work import BoundRule, Group, Tensor, Work
 from optreg.masters import MASTER, present
+from optreg.rule import BEFORE, sees_before
 
 BLOCK = 16_384
 """Elements a block: the four arrays of Adam take 256 KiB in float32, and NumPy's temporaries as much again."""
@@ -31,16 +32,26 @@ class NumpyBackend:
         # Compiled kernels do not warn either; skip_nonfinite looks at the results.
         with np.errstate(all="ignore"), work.hooks_held():
             for group in work.groups:
+                befores = [
+                    (number, bound.rule.slots.index(BEFORE))
+                    for number, bound in enumerate(group.rules)
+                    if sees_before(bound.owner)
+                ]
                 with work.held(group):
                     for tensor in group.tensors:
                         with device_of(tensor.parameter.data):
-                            _run_on(tensor, group)
+                            _run_on(tensor, group, befores)
 
 
-def _run_on(tensor: Tensor, group: Group) -> None:
-    calls = list(zip(group.rules, tensor.slots(group.rules), strict=True))
+def _run_on(tensor: Tensor, group: Group, befores: Sequence[tuple[int, int]]) -> None:
     data, grad = tensor.parameter.data, tensor.parameter.grad
     master = None if tensor.master_in is None else tensor.master_in[MASTER]
+    slots_of_rules = tensor.slots(group.rules)
+    for number, at in befores:  # the parameter as it is now, unless it was kept in the beginning of the step
+        if slots_of_rules[number][at] is None:
+            wide = data.astype(compute_dtype(data.dtype))
+            slots_of_rules[number][at] = wide if master is None else present(master, data, data.dtype)
+    calls = list(zip(group.rules, slots_of_rules, strict=True))
     runs = [
         (key, list(run)) for key, run in groupby(calls, lambda call: (call[0].of_real_elements, call[0].elementwise))
     ]

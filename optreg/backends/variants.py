@@ -10,7 +10,7 @@ import numpy as np
 
 from optreg.arrays import compute_dtype
 from optreg.backends.work import BoundRule
-from optreg.rule import OwnedRule, flags_of
+from optreg.rule import BEFORE, OwnedRule, flags_of, sees_before
 from optreg.tracing.chain import Link, chain, stored_as, with_master
 from optreg.tracing.nodes import DType, Input, Rule
 from optreg.tracing.trace import Inputs, condition, guard, trace, traced, types_of
@@ -94,7 +94,9 @@ def variant_of(
             return variant
     inputs = [_inputs(rule, signature, slots) for rule, slots in zip(rules, signature.slots, strict=True)]
     together = list(zip(rules, inputs, strict=True))
-    joined = chain([Link(trace(*each), keeps) for each, keeps in zip(together, keeps_gradient, strict=True)])
+    befores = [_is_before(rule, slots) for rule, slots in zip(rules, signature.slots, strict=True)]
+    links = zip(together, keeps_gradient, befores, strict=True)
+    joined = chain([Link(trace(*each), keeps, before) for each, keeps, before in links])
     if signature.has_master:
         joined = with_master(joined, signature.param)
     joined = stored_as(joined, _stored(rules, signature))
@@ -113,7 +115,15 @@ def variant_of(
     return variant
 
 
+def _is_before(rule: OwnedRule, slots: Sequence[SlotType]) -> bool:
+    """Whether the rule is to see the parameter as it was at the beginning of the pass."""
+    return sees_before(rule.owner) and slots[rule.slots.index(BEFORE)] is None
+
+
 def _inputs(rule: OwnedRule, signature: Signature, slots: Sequence[SlotType]) -> Inputs:
+    if _is_before(rule, slots):
+        at = rule.slots.index(BEFORE)
+        slots = [*slots[:at], (signature.param, False), *slots[at + 1 :]]
     return (
         Input("param", compute_dtype(signature.param)),
         Input("grad", compute_dtype(signature.grad)),

@@ -14,7 +14,7 @@ from optreg.hook import is_rule_hook, prepare_hook_states, timing_of
 from optreg.hyperparameters import signature
 from optreg.masters import has_master
 from optreg.passes import rule_inputs
-from optreg.rule import has_rule, rule_of
+from optreg.rule import has_rule, rule_of, sees_before
 from optreg.tracing.chain import Link, chain, stored_as, with_master
 from optreg.tracing.nodes import Input, Rule
 from optreg.tracing.trace import trace
@@ -85,7 +85,7 @@ def _joined(
         state = optimizer._states["/w"] if owner is optimizer else own[0]["/w"] if own else {}
         owned = rule_of(owner, parameter)
         rule = trace(owned, rule_inputs(owned, parameter, state))
-        links.append(Link(rule, not getattr(owner, "changes_gradients", False)))
+        links.append(Link(rule, not getattr(owner, "changes_gradients", False), sees_before(owner)))
     rule = chain(links)
     if has_master(optimizer, optimizer._states["/w"]):
         rule = with_master(rule, dtype)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 import numpy as np
 
+from optreg.rule import BEFORE
 from optreg.tracing.nodes import (
     DType,
     HostValue,
@@ -31,10 +32,12 @@ class Link:
     """A rule of a chain.
 
     ``keeps_gradient``: what it does to ``grad`` is not meant to be seen, by the user or by the rules after it.
+    ``sees_before``: its input of that name is the parameter as it was before the first rule.
     """
 
     rule: Rule
     keeps_gradient: bool
+    sees_before: bool = False
 
 
 def chain(links: Sequence[Link]) -> Rule:
@@ -49,8 +52,11 @@ def chain(links: Sequence[Link]) -> Rule:
     guards: dict[str, bool] = {}
     for number, link in enumerate(links):
         names = [each.name if each.name in SHARED else f"{number}.{each.name}" for each in link.rule.inputs]
+        before = f"{number}.{BEFORE}" if link.sees_before else None
+        if before is not None:
+            values[before] = Load(0, inputs["param"].dtype, inputs["param"].single)
         for name, each in zip(names, link.rule.inputs, strict=True):
-            if name not in inputs:
+            if name not in values:
                 values[name] = Load(len(inputs), each.dtype, each.single)
                 inputs[name] = attrs.evolve(each, name=name)
         positions = [scalars.setdefault(_of_owner(source, number), len(scalars)) for source in link.rule.scalars]
@@ -60,6 +66,8 @@ def chain(links: Sequence[Link]) -> Rule:
         stored = {names[at]: value for at, value in zip((at for at, _ in link.rule.stores), moved, strict=True)}
         if link.keeps_gradient:
             stored.pop("grad", None)
+        values.pop(before or "", None)
+        stored.pop(before or "", None)
         values |= {name: cast(value, inputs[name].dtype) for name, value in stored.items()}
     order = list(inputs)
     stores = tuple(

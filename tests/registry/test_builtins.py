@@ -32,6 +32,7 @@ def test_every_required_hook_is_there_under_the_snake_case_of_its_class():
     assert {name: type_of(name) for name in optreg.hook_names("optreg/*")} == {
         "adaptive_gradient_clipping": "AdaptiveGradientClipping",
         "asam": "ASAM",
+        "cautious": "Cautious",
         "exponential_moving_average": "ExponentialMovingAverage",
         "gradient_accumulation": "GradientAccumulation",
         "gradient_centralization": "GradientCentralization",

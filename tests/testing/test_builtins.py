@@ -29,6 +29,7 @@ ARGUMENTS = {
     "exponential_moving_average": {"decay": 0.9},
     "stochastic_weight_average": {"start": 2},
     "lookahead": {"k": 2},
+    "cautious": {},
 }
 
 for _name in optreg.hook_names("*"):
