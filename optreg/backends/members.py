@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from operator import getitem, itemgetter
@@ -37,12 +38,17 @@ def members_of(tensors: Sequence[tuple[int, Tensor]], work: Work) -> list[Member
 
 def _slots(tensor: Tensor, number: int, work: Work) -> list[tuple[dict[str, Any], str]]:
     slots = [
-        (state, name)
+        (_holder(state, name), name)
         for bound, state in zip(work.groups[number].rules, tensor.states, strict=True)
         for name in bound.rule.slots
         if state.get(name) is not None
     ]
     return slots if tensor.master_in is None else [*slots, (tensor.master_in, MASTER)]
+
+
+def _holder(state: Any, name: str) -> Any:
+    """Of several dictionaries that are looked up as one, which takes longer, that which has the name."""
+    return next(each for each in state.maps if name in each) if isinstance(state, ChainMap) else state
 
 
 class Sources:

@@ -21,7 +21,13 @@ def test_the_checks_of_backends_pass_on_a_device(emulation, check):
 
 @pytest.mark.parametrize(
     "subject",
-    [OptimizerSubject("adamw"), OptimizerSubject("lars"), HookSubject("gradient_clipping", {"threshold": 0.5})],
+    [
+        OptimizerSubject("adamw"),
+        OptimizerSubject("lars"),
+        OptimizerSubject("prodigy"),
+        HookSubject("gradient_clipping", {"threshold": 0.5}),
+        HookSubject("cautious", {}),
+    ],
     ids=lambda subject: subject.name,
 )
 def test_optimizers_and_hooks_are_compared_on_the_device_as_well(emulation, subject):
