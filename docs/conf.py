@@ -11,6 +11,7 @@ import attrs
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "plugins" / "optreg-matrix" / "src")]
 
+import comparison_page  # noqa: E402
 import hook_page  # noqa: E402
 import optimizer_pages  # noqa: E402
 
@@ -80,6 +81,7 @@ def _as_in_a_terminal(app, context, lines):
 def _write_pages(app):
     optimizer_pages.write(HERE / "optimizers")
     hook_page.write(HERE / "every-hook.rst")
+    comparison_page.write(HERE)
 
 
 def setup(app):

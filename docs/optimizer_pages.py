@@ -84,7 +84,7 @@ def index(names: list[str]) -> str:
         title("Every optimizer", "="),
         "Simple ones first, family by family. The name is what :func:`optreg.create` takes. Each page has the formula, "
         "the paper, the defaults, the state, the path on two test surfaces, and the rule's source.",
-        _table(("Name", "What it does", "Paper"), rows, (22, 50, 28)),
+        table(("Name", "What it does", "Paper"), rows, (22, 50, 28)),
         ".. toctree::\n   :hidden:\n\n" + "\n".join(f"   {name}" for name in names),
     ]
     return "\n\n".join(parts) + "\n"
@@ -121,7 +121,7 @@ def _hyperparameters(fields: tuple[Any, ...]) -> str:
         (f"``{e.name}``", "required" if e.required else f"``{e.default!r}``", e.bound or "–", meaning(e))
         for e in fields
     ]
-    return _table(("Name", "Default", "Must be", "What it is"), rows, (20, 14, 22, 44))
+    return table(("Name", "Default", "Must be", "What it is"), rows, (20, 14, 22, 44))
 
 
 def meaning(field: Any) -> str:
@@ -150,7 +150,7 @@ def _named_defaults(info: Any) -> list[str]:
         title("Defaults of other libraries"),
         f'``optreg.create("{info.name}", defaults="{first}")`` takes a column of these. What is … there has no '
         "default, so it must be given.",
-        _table(("Name", *(f"``{name}``" for name in info.defaults)), rows, widths),
+        table(("Name", *(f"``{name}``" for name in info.defaults)), rows, widths),
         "\n".join(notes),
     ]
 
@@ -189,7 +189,7 @@ def _state(cls: Any, slots: tuple[str, ...]) -> str:
     rows = [(f"``{slot}``", *_slot(state.get(slot), weight)) for slot in slots]
     arrays = sum(state[slot].size // weight.size for slot in slots if slot in state)
     memory = f"With the defaults, the state is {arrays} array{'s' * (arrays != 1)} as large as the parameter."
-    return _table(("Slot", "Shape", "Begins with"), rows, (30, 40, 30)) + "\n\n" + memory
+    return table(("Slot", "Shape", "Begins with"), rows, (30, 40, 30)) + "\n\n" + memory
 
 
 def _slot(array: Any, weight: Any) -> tuple[str, str]:
@@ -238,7 +238,8 @@ def _code(language: str, text: str, *options: str) -> str:
     return "\n".join(head) + "\n\n" + textwrap.indent(text, "   ") if text else ""
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]], widths: tuple[int, ...]) -> str:
+def table(heads: tuple[str, ...], rows: list[tuple[str, ...]], widths: tuple[int, ...]) -> str:
+    """A table, as a list of its rows."""
     lines = [".. list-table::", "   :header-rows: 1", f"   :widths: {' '.join(map(str, widths))}", ""]
     for row in (heads, *rows):
         lines += [f"   {'* -' if place == 0 else '  -'} {cell}" for place, cell in enumerate(row)]

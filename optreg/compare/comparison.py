@@ -49,6 +49,11 @@ class Result:
     runs: tuple[Run, ...]
 
     @property
+    def reasons(self) -> list[str]:
+        """What the runs raised, if any did."""
+        return sorted({run.reason for run in self.runs if run.reason})
+
+    @property
     def lr_at_edge(self) -> bool:
         """Whether the best rate is the first or last that was tried, so that a better one may lie outside."""
         return len(self.candidates) > 1 and self.lr in (self.candidates[0].lr, self.candidates[-1].lr)
@@ -92,6 +97,21 @@ def compare(experiment: Experiment, *, jobs: int = 1, progress: Callable[[str], 
     return Comparison(
         experiment, task.metric, task.loss, task.selection, tuple(results), versions(experiment.contestants)
     )
+
+
+def differing(comparison: Comparison, other: Comparison) -> list[str]:
+    """The labels of contestants whose numbers are not the same in both, but for the seconds."""
+    return [
+        result.contestant.label
+        for result, its_other in zip(comparison.results, other.results, strict=True)
+        if _without_seconds(result) != _without_seconds(its_other)
+    ]
+
+
+def _without_seconds(result: Result) -> str:
+    """A result as text, in which NaN equals NaN."""
+    runs = [attrs.evolve(run, curve={**run.curve, "seconds": []}) for run in result.runs]
+    return repr(attrs.evolve(result, runs=tuple(runs)))
 
 
 def number_of_runs(experiment: Experiment) -> int:

@@ -9,8 +9,9 @@ from typing import Any
 
 import attrs
 
-from optreg.errors import ConfigError, UnknownNameError
+from optreg.errors import ConfigError, OptregError, UnknownNameError
 from optreg.hyperparameters import values_of
+from optreg.offers import BUILTIN
 from optreg.registry import create, names
 
 
@@ -30,6 +31,31 @@ class Contestant:
     def with_lr(self, lr: float | None) -> dict[str, Any]:
         """The hyperparameters under another learning rate; None leaves them as they are."""
         return self.hyperparameters if lr is None else {**self.hyperparameters, "lr": lr}
+
+
+@attrs.frozen
+class LeftOut:
+    """An optimizer that cannot take part, and why."""
+
+    name: str
+    reason: str
+
+
+def everyone(packages: bool) -> tuple[tuple[Contestant, ...], tuple[LeftOut, ...]]:
+    """Every built-in optimizer with its own hyperparameters, and those of packages if so wanted; who cannot, and why.
+
+    An optimizer that cannot be made (a hyperparameter has no default, a requirement is not installed, …) is left out.
+    """
+    found: list[Contestant] = []
+    left_out: list[LeftOut] = []
+    for name in names("*" if packages else f"{BUILTIN}/*"):
+        try:
+            create(name)
+        except (OptregError, TypeError, ValueError) as error:
+            left_out.append(LeftOut(name, str(error)))
+        else:
+            found.append(Contestant(name, name, {}))
+    return tuple(found), tuple(left_out)
 
 
 def contestants(texts: Iterable[str], overrides: Iterable[str] = ()) -> tuple[Contestant, ...]:

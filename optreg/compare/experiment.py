@@ -8,13 +8,16 @@ from typing import Any
 
 import attrs
 
-from optreg.compare.contestants import Contestant, contestants
+from optreg.compare.contestants import Contestant, LeftOut, contestants, everyone
 from optreg.compare.task import Task
 from optreg.errors import ConfigError, PluginError
 from optreg.registry import create
 from optreg.registry import task as task_class
 
 DECADES_EACH_WAY = 2
+
+SWEEP_OF_ALL = 9
+"""How many learning rates a comparison of everyone tries unless the user says otherwise: two a decade."""
 
 
 @attrs.frozen
@@ -27,6 +30,7 @@ class Assignment:
     seed: int
     steps: int
     batch_size: int | None
+    evaluations: int
 
 
 @attrs.frozen
@@ -39,8 +43,10 @@ class Experiment:
     steps: int
     batch_size: int | None
     target: float
+    evaluations: int
     sweep: int | None = None
     lr_range: tuple[float, float] | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     def learning_rates(self, contestant: Contestant) -> list[float | None]:
         """The rates to try, in order; None alone for the contestant's own (or where it has none)."""
@@ -58,7 +64,7 @@ class Experiment:
         """The runs of a contestant under one learning rate, a run for each seed."""
         values = contestant.with_lr(lr)
         return [
-            Assignment(self.task, contestant.name, values, seed, self.steps, self.batch_size)
+            Assignment(self.task, contestant.name, values, seed, self.steps, self.batch_size, self.evaluations)
             for seed in range(self.seeds)
         ]
 
@@ -67,20 +73,27 @@ def experiment(
     task: str,
     optimizers: Iterable[str],
     *,
+    everybody: bool = False,
+    packages: bool = False,
     lr: Iterable[str] = (),
     seeds: int | None = None,
     steps: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     target: float | None = None,
+    evaluations: int | None = None,
     sweep: int | None = None,
     lr_range: tuple[float, float] | None = None,
 ) -> Experiment:
-    """Check what the user asked for and fill in the task's usual values; nothing has run yet."""
+    """Check what the user asked for and fill in the task's usual values; nothing has run yet.
+
+    With ``everybody``, every built-in optimizer takes part, and with ``packages``, too, those of installed packages.
+    """
     cls = class_of(task)
     for setting, value in (("seeds", seeds), ("steps", steps), ("epochs", epochs), ("sweep", sweep)):
         _check_at_least_one(setting, value)
     _check_at_least_one("batch-size", batch_size)
+    _check_at_least_one("evaluations", evaluations)
     if steps is not None and epochs is not None:
         raise ConfigError("give either steps or epochs, not both")
     if cls.batch_size is None and (batch_size is not None or epochs is not None):
@@ -88,17 +101,17 @@ def experiment(
     if target is not None and not math.isfinite(target):
         raise ConfigError(f"the target must be a finite number, but it is {target}")
     if lr_range is not None:
-        if sweep is None:
+        if sweep is None and not everybody:
             raise ConfigError("lr-range says where a sweep looks for learning rates; give sweep, too")
         low, high = lr_range
         if not 0 < low < high < math.inf:
             raise ConfigError(f"lr-range must be two numbers, 0 < LOW < HIGH, but it is {low:g} {high:g}")
-    entries = contestants(optimizers, lr)
-    if not entries:
-        raise ConfigError("name at least one optimizer to compare; `optreg list` shows which there are")
+    entries, left_out = _entries(tuple(optimizers), lr, everybody, packages)
     batch_size = cls.batch_size if batch_size is None else batch_size
     if epochs is not None:
         steps = epochs * problem(task).epoch_length(batch_size)
+    if everybody and sweep is None:
+        sweep = SWEEP_OF_ALL
     complete = Experiment(
         task=task,
         contestants=entries,
@@ -106,13 +119,31 @@ def experiment(
         steps=cls.steps if steps is None else steps,
         batch_size=batch_size,
         target=cls.target if target is None else target,
+        evaluations=cls.evaluations if evaluations is None else evaluations,
         sweep=sweep,
         lr_range=lr_range,
+        left_out=left_out,
     )
     for contestant in entries:
         for rate in complete.learning_rates(contestant):
             create(contestant.name, **contestant.with_lr(rate))
     return complete
+
+
+def _entries(
+    optimizers: tuple[str, ...], lr: Iterable[str], everybody: bool, packages: bool
+) -> tuple[tuple[Contestant, ...], tuple[LeftOut, ...]]:
+    """Who takes part, and who was to and cannot."""
+    if everybody:
+        if optimizers or tuple(lr):
+            raise ConfigError("give either names of optimizers, with rates if you like, or all, not both")
+        return everyone(packages)
+    if packages:
+        raise ConfigError("packages says who takes part beside all built-in optimizers; give all, too")
+    entries = contestants(optimizers, lr)
+    if not entries:
+        raise ConfigError("name at least one optimizer to compare; `optreg list` shows which there are")
+    return entries, ()
 
 
 def problem(task: str) -> Task:

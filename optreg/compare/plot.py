@@ -1,4 +1,4 @@
-"""The picture of a comparison: two panels for a few optimizers, a small panel each for many."""
+"""The picture of a comparison: two panels for a few optimizers, a small panel each for many, dots for very many."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from optreg.compare.experiment import problem
 from optreg.compare.extras import needed
 from optreg.compare.multiples import draw_many
 from optreg.compare.paths import draw_paths
+from optreg.compare.ranking import MANY, draw_ranking
 from optreg.compare.style import FEW, RC, Label, Stroke, label_ends
 from optreg.compare.surfaces import Surface
 from optreg.compare.task import Measure, Task
@@ -23,7 +24,9 @@ def draw(comparison: Comparison, path: str | Path) -> None:
     with needed("matplotlib").rc_context(RC):
         figure = needed("matplotlib.figure").Figure(dpi=150, layout="constrained")
         figure.suptitle(title(comparison), x=0.01, ha="left", fontsize=12.5, fontweight="bold")
-        if len(comparison.results) > FEW:
+        if len(comparison.results) > MANY and not isinstance(task, Surface):
+            draw_ranking(figure, comparison)
+        elif len(comparison.results) > FEW:
             draw_many(figure, comparison, task)
         else:
             draw_few(figure, comparison, task)
@@ -65,7 +68,7 @@ def title(comparison: Comparison) -> str:
     experiment = comparison.experiment
     parts = [f"{experiment.task}: {comparison.metric.name}"]
     if experiment.seeds > 1:
-        parts.append(f"median of {experiment.seeds} seeds (band: lowest to highest)")
+        parts.append(f"median of {experiment.seeds} seeds (lowest to highest)")
     if experiment.sweep is not None and experiment.sweep > 1:
         parts.append(f"best of {experiment.sweep} learning rates")
     return " – ".join(parts)

@@ -9,14 +9,14 @@ from typing import Any
 import attrs
 
 from optreg.compare.comparison import Candidate, Comparison, Result
-from optreg.compare.contestants import Contestant
+from optreg.compare.contestants import Contestant, LeftOut
 from optreg.compare.experiment import Experiment
 from optreg.compare.summary import summary
 from optreg.compare.task import Measure
 from optreg.compare.training import Run
 from optreg.errors import ConfigError
 
-FORMAT = "optreg comparison 1"
+FORMAT = "optreg comparison 2"
 
 
 def to_json(comparison: Comparison) -> str:
@@ -40,6 +40,7 @@ def from_json(text: str) -> Comparison:
         settings = record["experiment"]
         if settings["lr_range"] is not None:
             settings["lr_range"] = tuple(settings["lr_range"])
+        settings["left_out"] = tuple(LeftOut(**each) for each in settings["left_out"])
         return Comparison(
             experiment=Experiment(contestants=tuple(each.contestant for each in results), **settings),
             metric=Measure(**record["metric"]),

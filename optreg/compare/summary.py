@@ -8,7 +8,7 @@ from statistics import median
 import attrs
 
 from optreg.compare.comparison import Comparison, Result
-from optreg.compare.training import DIVERGED, FAILED
+from optreg.compare.training import DIVERGED, FAILED, FINISHED
 
 
 @attrs.frozen
@@ -29,6 +29,8 @@ class Summary:
     best: Spread | None
     steps_to_target: Spread | None
     seconds_to_target: Spread | None
+    seconds_per_step: Spread | None
+    gradients_per_step: Spread | None
     runs: int
     diverged: int
     failed: int
@@ -42,6 +44,8 @@ def summary(comparison: Comparison, result: Result) -> Summary:
         best=spread(run.best(metric) for run in runs),
         steps_to_target=spread(run.first("step", metric, target) for run in runs),
         seconds_to_target=spread(run.first("seconds", metric, target) for run in runs),
+        seconds_per_step=spread(run.seconds_per_step() for run in runs),
+        gradients_per_step=spread(run.gradients / run.curve["step"][-1] for run in runs if run.status == FINISHED),
         runs=len(runs),
         diverged=sum(run.status == DIVERGED for run in runs),
         failed=sum(run.status == FAILED for run in runs),
@@ -55,11 +59,15 @@ def spread(values: Iterable[float | None]) -> Spread | None:
 
 
 def best_first(comparison: Comparison) -> list[tuple[Result, Summary]]:
-    """The contestants with their summaries, by final value, then by steps to the target."""
+    """The contestants with their summaries, by final value, then by steps to the target.
 
-    def rank(row: tuple[Result, Summary]) -> tuple[float, float]:
+    Those whose runs did not all finish come after those whose runs did.
+    """
+
+    def rank(row: tuple[Result, Summary]) -> tuple[float, float, float]:
         final, steps = row[1].final, row[1].steps_to_target
         return (
+            row[1].diverged + row[1].failed,
             comparison.metric.rank(final.median) if final else float("inf"),
             steps.median if steps else float("inf"),
         )

@@ -23,7 +23,7 @@ def table(comparison: Comparison) -> Any:
     metric, target = comparison.metric.name, f"{comparison.experiment.target:g}"
     for heading in ("\noptimizer", "\nlr"):
         rich_table.add_column(heading, justify="left", no_wrap=True)
-    for heading in (f"final\n{metric}", "\nbest", f"steps to\n{target}", f"seconds\nto {target}"):
+    for heading in (f"final\n{metric}", "\nbest", f"steps to\n{target}", f"seconds\nto {target}", "µs\na step"):
         rich_table.add_column(heading, justify="right", overflow="fold")
     for result, row in best_first(comparison):
         lr = "–" if result.lr is None else f"{result.lr:.4g}"
@@ -48,6 +48,7 @@ def cells(row: Summary) -> list[str]:
         f"{row.best.median:.3g}" if row.best else "–",
         _steps(row),
         f"{row.seconds_to_target.median:.2g}" if row.seconds_to_target else "–",
+        f"{1e6 * row.seconds_per_step.median:.0f}" if row.seconds_per_step else "–",
     ]
 
 
@@ -63,6 +64,21 @@ def notes(comparison: Comparison) -> Iterator[str]:
         yield "each optimizer ran with one learning rate; --sweep N tries N, which is fairer"
     elif comparison.experiment.sweep > 1:
         yield f"learning rates were chosen by {', then '.join(each.name for each in comparison.selection)}"
+
+    yield from _missing(comparison)
+
+
+def _missing(comparison: Comparison) -> Iterator[str]:
+    """Who needs more than one gradient a step, who failed, who was left out, and why."""
+    for result, row in best_first(comparison):
+        often = row.gradients_per_step
+        if often and often.median > 1:
+            yield f"{result.contestant.label} evaluates the loss {often.median:.3g} times a step"
+    for result in comparison.results:
+        for reason in result.reasons:
+            yield f"{result.contestant.label} failed: {reason}"
+    for absent in comparison.experiment.left_out:
+        yield f"{absent.name} was left out: {absent.reason}"
 
 
 def _unfinished(row: Summary) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import islice
+from contextlib import nullcontext
+from itertools import islice, pairwise
 from time import perf_counter
+from typing import Any
 
 import attrs
 import numpy as np
 
+from optreg.base import Optimizer
 from optreg.compare.experiment import Assignment, problem
 from optreg.compare.extras import needed
-from optreg.compare.task import Measure, Task
+from optreg.compare.task import Measure, Parameters, Task
 from optreg.registry import create
 
 FINISHED, DIVERGED, FAILED = "finished", "diverged", "failed"
@@ -23,12 +26,13 @@ class Run:
     """What came of one assignment.
 
     ``curve`` holds columns of equal length: ``step``, ``seconds`` (of updates so far) and each measure of
-    the task. The last row of a run that diverged holds NaN.
+    the task. The last row of a run that diverged holds NaN. ``gradients`` is how often the loss was evaluated.
     """
 
     seed: int
     status: str
     curve: dict[str, list[float]]
+    gradients: int
     reason: str = ""
 
     def values(self, measure: Measure) -> list[float]:
@@ -44,6 +48,14 @@ class Run:
         values = self.values(measure)
         return measure.at_best(values) if values else None
 
+    def seconds_per_step(self) -> float | None:
+        """The time of a step, loss and gradients included, in the fastest of the stretches between measurements.
+
+        The fastest, because in the first one a kernel may be compiled, and in any other the machine may be busy.
+        """
+        rows = zip(self.curve["step"], self.curve["seconds"], strict=True)
+        return min(((end[1] - start[1]) / (end[0] - start[0]) for start, end in pairwise(rows)), default=None)
+
     def first(self, column: str, measure: Measure, target: float) -> float | None:
         """The step or second at which the measure reached the target; None if it never did."""
         pairs = zip(self.curve[column], self.curve.get(measure.name, ()), strict=False)
@@ -53,38 +65,56 @@ class Run:
 def train(assignment: Assignment) -> Run:
     """Run one assignment. An optimizer that raises makes a failed run, not an end of the comparison."""
     task = problem(assignment.task)
+    counted = _Counted(task)
     curve: dict[str, list[float]] = {"step": [], "seconds": []}
     # One thread: the matrices are small, and results must not depend on how many runs share the machine.
     with np.errstate(all="ignore"), needed("threadpoolctl").threadpool_limits(1, user_api="blas"):
         try:
-            status = _train(assignment, task, curve)
+            status = _train(assignment, task, counted, curve)
         except Exception as error:
-            return Run(assignment.seed, FAILED, curve, reason=f"{type(error).__name__}: {error}")
-    return Run(assignment.seed, status, curve)
+            return Run(assignment.seed, FAILED, curve, counted.calls, reason=f"{type(error).__name__}: {error}")
+    return Run(assignment.seed, status, curve, counted.calls)
 
 
-def _train(assignment: Assignment, task: Task, curve: dict[str, list[float]]) -> str:
+class _Counted:
+    """The loss function of a task, which counts how often it is asked."""
+
+    def __init__(self, task: Task) -> None:
+        self.calls = 0
+        self._function = task.loss_and_gradients
+
+    def __call__(self, parameters: Parameters, batch: Any) -> tuple[float, Parameters]:
+        self.calls += 1
+        return self._function(parameters, batch)
+
+
+def _train(assignment: Assignment, task: Task, loss_function: _Counted, curve: dict[str, list[float]]) -> str:
     """Fill in the curve as the run goes on; return how it ended."""
     optimizer = create(assignment.optimizer, **assignment.hyperparameters)
     parameters = task.initial_parameters(assignment.seed)
     optimizer.setup(parameters)
+
+    def measured() -> Mapping[str, float]:
+        with optimizer.evaluation_weights() if isinstance(optimizer, Optimizer) else nullcontext():
+            return task.measure(parameters)
+
     batches = task.batches(assignment.seed, assignment.batch_size)
     epoch_length = task.epoch_length(assignment.batch_size)
-    stretch = math.ceil(assignment.steps / task.evaluations)
+    stretch = math.ceil(assignment.steps / assignment.evaluations)
     step, seconds, loss = 0, 0.0, 0.0
-    _note(curve, step, seconds, task.measure(parameters))
+    _note(curve, step, seconds, measured())
     while step < assignment.steps:
         ahead = list(islice(batches, min(stretch, assignment.steps - step)))
         start = perf_counter()
         for batch in ahead:
-            loss = optimizer.update(task.loss_and_gradients, parameters, batch)
+            loss = optimizer.update(loss_function, parameters, batch)
             step += 1
             if not math.isfinite(loss):
                 break
             if step % epoch_length == 0 and hasattr(optimizer, "new_epoch"):
                 optimizer.new_epoch()
         seconds += perf_counter() - start
-        measures = task.measure(parameters)
+        measures = measured()
         if not (math.isfinite(loss) and math.isfinite(measures[task.loss.name])):
             _note(curve, step, seconds, dict.fromkeys(measures, math.nan))
             return DIVERGED

@@ -1,6 +1,7 @@
 """``optreg compare`` as a user calls it."""
 
 import json
+import os
 import sys
 
 import matplotlib.image
@@ -8,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from optreg.cli.compare import compare
-from optreg.registry import register, temporary
+from optreg.registry import names, register, temporary
 
 TASKS = ["digits", "digits-softmax", "breast-cancer", "rosenbrock", "beale"]
 
@@ -17,6 +18,7 @@ TASKS = ["digits", "digits-softmax", "breast-cancer", "rosenbrock", "beale"]
 def call(tmp_path, monkeypatch):
     """Call the command in an empty directory."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPTREG_COMPILE", "never")  # or each sweep would wait for the compiler
     return lambda *arguments: CliRunner().invoke(compare, [str(argument) for argument in arguments])
 
 
@@ -90,9 +92,68 @@ def test_another_comparison_replaces_the_files_of_the_last(call, tmp_path):
     assert json.loads((tmp_path / "comparison.json").read_text())["experiment"]["steps"] == 6
 
 
+def test_everyone_is_compared(call, tmp_path):
+    called = call("--all", "--task", "breast-cancer", "--steps", 2, "--sweep", 1, "--seeds", 1)
+    assert called.exit_code == 0, called.output
+    record = json.loads((tmp_path / "comparison.json").read_text())
+    assert [each["contestant"]["name"] for each in record["results"]] == names("optreg/*")
+    rows = [line.split()[0] for line in called.stdout.splitlines() if line.split()[:1] and line.split()[0] in names()]
+    assert sorted(rows) == sorted(names("optreg/*"))
+
+
+def test_a_sweep_waits_for_the_compiler_unless_the_user_says_otherwise(call, monkeypatch):
+    seen = []
+
+    class Looking:
+        def __init__(self, lr=1.0):
+            self.lr = lr
+
+        def setup(self, target): ...
+
+        def update(self, lossfun, *args):
+            seen.append(os.environ.get("OPTREG_COMPILE"))
+            return 0.0
+
+    with temporary():
+        register("acme/looking", Looking)
+        arguments = ("acme/looking", "--task", "beale", "--steps", 1, "--seeds", 1)
+        assert call(*arguments, "--sweep", 1).exit_code == 0
+        monkeypatch.delenv("OPTREG_COMPILE")
+        assert call(*arguments, "--sweep", 1).exit_code == 0
+    assert seen == ["never", "now"]
+    assert "OPTREG_COMPILE" not in os.environ
+
+
+def test_a_record_is_drawn_again_without_a_run(call, tmp_path, monkeypatch):
+    assert call("sgd", "adam", "--task", "beale", "--steps", 5).exit_code == 0
+    monkeypatch.setattr("optreg.compare.comparison.train", None)
+    called = call("--from", "comparison.json", "--output", "again")
+    assert called.exit_code == 0, called.output
+    assert "adam" in called.stdout
+    assert "wrote again.png\n" in called.stdout
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "comparison.png").read_bytes()
+    assert not (tmp_path / "again.json").exists()
+
+
+def test_what_a_record_says_is_run_again_and_compared_with_it(call, tmp_path):
+    assert call("sgd:lr=0.5", "adam", "--task", "rosenbrock", "--steps", 5, "--sweep", 3).exit_code == 0
+    called = call("--again", "comparison.json", "--output", "again")
+    assert called.exit_code == 0, called.output
+    assert "the numbers are those of comparison.json" in called.stdout
+    changed = (tmp_path / "comparison.json").read_text().replace('"lr": 0.001,', '"lr": 0.002,')
+    (tmp_path / "changed.json").write_text(changed)
+    called = call("--again", "changed.json", "--output", "again")
+    assert called.exit_code == 1
+    assert "the numbers of adam are not those of changed.json" in called.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--from", "no-record.json"], "not a record that `optreg compare` wrote"),
+        (["--again", "no-record.json", "adam"], "give --from or --again without anything else"),
+        (["--from", "no-record.json", "--steps", "5"], "give --from or --again without anything else"),
+        (["--all", "adam"], "not both"),
         (["adm"], "'adm'"),
         (["adam", "--task", "digit"], "'digit'"),
         (["adam", "--steps", "-5"], "steps must be at least 1, but it is -5"),
@@ -109,13 +170,18 @@ def test_another_comparison_replaces_the_files_of_the_last(call, tmp_path):
 )
 def test_wrong_input_is_one_sentence_and_writes_nothing(arguments, message, call, tmp_path):
     (tmp_path / "taken.json").mkdir()
+    (tmp_path / "no-record.json").write_text("{}")
     (tmp_path / "folder").mkdir()
     called = call(*arguments)
     assert called.exit_code != 0
     assert message in called.stderr
     assert called.stdout == ""
     assert called.stderr.count("\n") == 1
-    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["folder", "taken.json"]
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == [
+        "folder",
+        "no-record.json",
+        "taken.json",
+    ]
 
 
 @pytest.mark.parametrize("library", ["matplotlib", "sklearn", "rich"])

@@ -4,30 +4,31 @@ import json
 import math
 import warnings
 
+import attrs
 import numpy as np
 import pytest
 
 from optreg.compare.comparison import Candidate, Result, compare
-from optreg.compare.experiment import Assignment, experiment
+from optreg.compare.experiment import Assignment, experiment, problem
 from optreg.compare.records import from_json, to_json
 from optreg.compare.summary import best_first, spread, summary
 from optreg.compare.table import cells, notes
 from optreg.compare.task import Measure
 from optreg.compare.training import DIVERGED, FAILED, FINISHED, Run, train
 from optreg.errors import ConfigError
-from optreg.registry import create, register, temporary
+from optreg.registry import create, names, register, temporary
 
 LOSS = Measure("loss")
 ACCURACY = Measure("accuracy", higher_is_better=True)
 
 
 def surface_run(optimizer, steps=20, seed=0, task="beale", **hyperparameters):
-    return train(Assignment(task, optimizer, hyperparameters, seed, steps, None))
+    return train(Assignment(task, optimizer, hyperparameters, seed, steps, None, 2000))
 
 
 def run(status=FINISHED, **curve):
     steps = list(range(0, 10 * len(next(iter(curve.values()))), 10))
-    return Run(0, status, {"step": steps, "seconds": [step / 100 for step in steps], **curve})
+    return Run(0, status, {"step": steps, "seconds": [step / 100 for step in steps], **curve}, 2 * steps[-1])
 
 
 def without_seconds(value):
@@ -52,7 +53,7 @@ def test_a_run_follows_the_optimizer_step_by_step():
 
 
 def test_a_run_measures_at_the_start_at_regular_steps_and_at_the_end():
-    steps = train(Assignment("digits-softmax", "sgd", {}, 0, 450, 32)).curve["step"]
+    steps = train(Assignment("digits-softmax", "sgd", {}, 0, 450, 32, 200)).curve["step"]
     assert steps[:3] == [0, 3, 6]
     assert steps[-1] == 450
     assert len(surface_run("sgd", steps=7).curve["step"]) == 8
@@ -63,7 +64,7 @@ def test_the_seconds_of_a_run_never_fall():
 
 
 def test_the_same_assignment_gives_the_same_curve_again():
-    one, other = (train(Assignment("digits", "adam", {}, 1, 20, 32)) for _ in range(2))
+    one, other = (train(Assignment("digits", "adam", {}, 1, 20, 32, 20)) for _ in range(2))
     assert without_seconds(one.curve) == without_seconds(other.curve)
 
 
@@ -105,7 +106,7 @@ def test_epochs_are_announced_to_the_optimizer():
 
     with temporary():
         register("acme/counting", Counting)
-        train(Assignment("digits-softmax", "acme/counting", {}, 0, 25, 100))
+        train(Assignment("digits-softmax", "acme/counting", {}, 0, 25, 100, 5))
     assert len(seen) == 2  # 1,078 examples are eleven batches of 100.
 
 
@@ -196,8 +197,10 @@ def test_a_record_says_what_made_each_number():
         "steps": 4,
         "batch_size": 32,
         "target": 0.93,
+        "evaluations": 200,
         "sweep": None,
         "lr_range": None,
+        "left_out": [],
     }
     (result,) = record["results"]
     assert result["config"] == create("adam", beta1=0.8).config()
@@ -228,14 +231,77 @@ def test_the_table_shows_medians_and_ranges_and_counts_what_did_not_work():
     made, result = compared(
         run(loss=[9.0, 0.5, 2.0]), run(loss=[9.0, 3.0, 4.0]), run(DIVERGED, loss=[9.0, 0.25, math.nan])
     )
-    assert cells(summary(made, result)) == ["3 (2–4), 1 of 3 diverged", "0.5", "10, 2 of 3 runs", "0.1"]
+    assert cells(summary(made, result)) == ["3 (2–4), 1 of 3 diverged", "0.5", "10, 2 of 3 runs", "0.1", "10000"]
 
 
 def test_the_table_says_diverged_or_failed_where_no_run_worked():
     made, result = compared(run(DIVERGED, loss=[9.0, math.nan]), run(FAILED, loss=[9.0]))
-    assert cells(summary(made, result)) == ["1 of 2 diverged, 1 of 2 failed", "9", "–", "–"]
+    assert cells(summary(made, result)) == ["1 of 2 diverged, 1 of 2 failed", "9", "–", "–", "10000"]
     made, result = compared(run(DIVERGED, loss=[math.nan]))
-    assert cells(summary(made, result)) == ["diverged", "–", "–", "–"]
+    assert cells(summary(made, result)) == ["diverged", "–", "–", "–", "–"]
+
+
+def test_an_optimizer_that_diverges_under_one_seed_comes_after_those_that_never_do():
+    made, risky = compared(run(loss=[9.0, 0.5]), run(DIVERGED, loss=[9.0, math.nan]))
+    made = attrs.evolve(made, results=(risky, *made.results))
+    assert [result for result, _ in best_first(made)] == [made.results[1], risky]
+
+
+def test_the_fastest_stretch_says_how_long_a_step_takes():
+    slow_at_first = {"step": [0, 10, 20, 24], "seconds": [0.0, 5.0, 5.5, 6.5]}
+    assert Run(0, FINISHED, slow_at_first, 24).seconds_per_step() == pytest.approx(0.05)
+    assert Run(0, FAILED, {"step": [0], "seconds": [0.0]}, 0).seconds_per_step() is None
+
+
+def test_it_is_said_who_evaluates_the_loss_more_than_once_a_step():
+    class Twice:
+        def setup(self, target): ...
+
+        def update(self, lossfun, *args):
+            lossfun(*args)
+            return lossfun(*args)[0]
+
+    with temporary():
+        register("acme/twice", Twice)
+        made = compare(experiment("beale", ["acme/twice", "sgd"], steps=3))
+    assert {result.contestant.name: row.gradients_per_step.median for result, row in best_first(made)} == {
+        "acme/twice": 2,
+        "sgd": 1,
+    }
+    assert [note for note in notes(made) if "evaluates" in note] == ["acme/twice evaluates the loss 2 times a step"]
+
+
+def test_what_is_measured_are_the_weights_to_evaluate_with():
+    measured = surface_run("schedule_free_sgd", steps=5, lr=0.01)
+    point = np.array([1.0, 1.0])
+    optimizer = create("schedule_free_sgd", lr=0.01).setup({"point": point})
+    for _ in range(5):
+        optimizer.update(lambda: problem("beale").loss_and_gradients({"point": point}, None))
+    with optimizer.evaluation_weights():
+        np.testing.assert_allclose([measured.curve["x"][-1], measured.curve["y"][-1]], point, rtol=1e-7)
+    assert measured.curve["x"][-1] != pytest.approx(point[0], rel=1e-7)
+
+
+def test_everyone_takes_part_but_those_that_cannot_who_are_told_of():
+    class Demanding:
+        def __init__(self, rank): ...
+
+        def setup(self, target): ...
+
+        def update(self, lossfun): ...
+
+    with temporary():
+        register("acme/demanding", Demanding)
+        everyone = experiment("beale", [], everybody=True, packages=True, steps=1)
+        only_ours = experiment("beale", [], everybody=True, steps=1)
+    told = {each.name: each.reason for each in everyone.left_out}
+    assert told["acme/demanding"] == "acme/demanding needs a value for rank: give rank=..."
+    assert {each.name for each in everyone.contestants} >= set(names("optreg/*"))
+    assert {each.name for each in only_ours.contestants} == set(names("optreg/*"))
+    assert everyone.sweep == 9
+    made = compare(attrs.evolve(everyone, contestants=only_ours.contestants[:1], sweep=None))
+    assert from_json(to_json(made)).experiment == made.experiment
+    assert f"acme/demanding was left out: {told['acme/demanding']}" in list(notes(made))
 
 
 def test_the_best_optimizer_comes_first_and_those_that_diverged_last():

@@ -7,6 +7,7 @@ import pytest
 from optreg.compare.comparison import compare
 from optreg.compare.experiment import experiment
 from optreg.compare.plot import draw
+from optreg.compare.ranking import MANY
 from optreg.compare.records import from_json, to_json
 from optreg.compare.style import FEW, Stroke, apart
 from optreg.registry import names, register, temporary
@@ -40,6 +41,27 @@ def test_many_optimizers_get_a_panel_each(task, tmp_path):
     assert len(many) > FEW
     picture = drawn(compare(experiment(task, many, steps=10, seeds=1)), tmp_path)
     assert picture.std() > 0.01
+
+
+def test_very_many_optimizers_are_ranked_in_dots(tmp_path):
+    class Broken:
+        def __init__(self, as_diverged):
+            self.loss = float("nan") if as_diverged else None
+
+        def setup(self, target): ...
+
+        def update(self, lossfun, *args):
+            return self.loss
+
+    many = [f"adam:lr={lr}" for lr in range(1, MANY)]
+    with temporary():
+        register("acme/broken", Broken)
+        both = ["acme/broken:as_diverged=true", "acme/broken:as_diverged=false"]
+        made = compare(experiment("digits-softmax", [*many, *both], steps=3, seeds=1))
+    assert len(made.results) == MANY + 1
+    picture = drawn(made, tmp_path)
+    assert {(0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)} <= colors_in(picture)
+    assert picture.shape[0] > 0.4 * picture.shape[1]
 
 
 def test_runs_that_diverge_leave_the_picture_readable(tmp_path):
