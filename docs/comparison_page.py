@@ -48,10 +48,11 @@ def page(comparison: Comparison) -> str:
         "they took to the target, the learning rates and the time of a step\n\n   The table below, drawn.",
         title("How to read it"),
         "The task is easy, so that everyone can run it in minutes, and most methods end within a few images of each "
-        f"other: of the test images, one is {1 / TEST_IMAGES:.4f} of the accuracy. Neighbours in the list are equal. What one "
-        "can see is who does not get there in so many steps with rates near the default, who gets there early, and "
-        "what a step costs. Where the best rate is the lowest or the highest that was tried (orange), a wider sweep "
-        "may find a better one. Methods made for very large networks or batches cannot show here what they are for. "
+        f"other: one test image of {TEST_IMAGES} is {1 / TEST_IMAGES:.4f} of the accuracy. Neighbours in the list are "
+        "as good as equal. What one can see is who does not get there in so many steps with rates near the default, "
+        "who gets there early, and what a step costs. Where the best rate is the lowest or the highest that was tried "
+        "(orange), a wider sweep may find a better one. Methods made for very large networks or batches cannot show "
+        "here what they are for. "
         ":doc:`choosing` says how to compare on your own problem.",
         title("The table"),
         table(HEADS, [_row(place, *each) for place, each in enumerate(best_first(comparison), start=1)], WIDTHS),

@@ -93,7 +93,7 @@ class OptimizerSubject(Made):
         for name, named in self.declared.spec.defaults.items():
             left_open = {each: value for each, value in arguments.items() if each not in named.values}
             try:
-                optreg.create(self.name, defaults=name, **left_open)
+                optreg.create(self.name, **left_open | {"defaults": name})
             except (optreg.errors.OptregError, TypeError, ValueError) as error:
                 fail(f"{self.name} cannot be made with its defaults {name!r}: {error}; correct them in its declaration")
 

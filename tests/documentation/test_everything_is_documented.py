@@ -20,6 +20,7 @@ COMMANDS = re.findall(r"^\.\. click:: (\S+)\n   :prog: optreg (\S+)", REFERENCE,
 
 sys.path.insert(0, str(DOCS))
 pytest.importorskip("matplotlib")
+import comparison_page  # noqa: E402
 import hook_page  # noqa: E402
 import optimizer_pages  # noqa: E402
 
@@ -75,3 +76,11 @@ def test_every_optimizer_has_a_page_with_all_that_it_should_say(spec):
     for name, named in optreg.info(spec.name).defaults.items():
         assert f"- ``{name}``: " in text
         assert named.differs in text
+
+
+def test_the_page_of_the_comparison_has_every_optimizer_once_or_says_why_not():
+    recorded = comparison_page.read()
+    text = comparison_page.page(recorded)
+    for name in {*optreg.names("optreg/*"), *(each.contestant.name for each in recorded.results)}:
+        row, link, word = f"     - ``{name}``\n", f":doc:`{name} <optimizers/{name}>`\n", f"- {name} has come since"
+        assert sum(text.count(each) for each in (row, link, word)) == 1, name
