@@ -125,6 +125,7 @@ NAMED_DEFAULTS: dict[str, dict[str, NamedDefaults]] = {
             differs="a weight_decay, which is None there, would not be part of what the norm is taken of",
         )
     ),
+    "adafactor": _torch("Adafactor", lr=1e-2, beta2_decay=-0.8, eps1=None, eps2=1e-3, d=1.0, weight_decay=0.0),
     "schedule_free_sgd": _optax(
         "contrib.schedule_free_sgd",
         lr=1.0,

@@ -49,6 +49,7 @@ TORCH = {
     "radam": Theirs("RAdam"),
     "rprop": Theirs("Rprop"),
     "asgd": Theirs("ASGD"),
+    "adafactor": Theirs("Adafactor"),
 }
 OPTAX = {
     "sgd": Theirs("sgd"),
@@ -99,6 +100,8 @@ OURS = {
     "betas[0]": "beta1",
     "betas[1]": "beta2",
     "epsilon": "eps",
+    "eps[0]": "eps1",
+    "eps[1]": "eps2",
     "etas[0]": "eta_minus",
     "etas[1]": "eta_plus",
     "step_sizes[0]": "min_step",
@@ -116,7 +119,7 @@ OURS_OF = {
 }
 """Where they differ in one method only."""
 
-WITHOUT = {"momentum": None, "weight_decay": 0.0, "warmup_steps": 0}
+WITHOUT = {"momentum": None, "eps1": None, "weight_decay": 0.0, "warmup_steps": 0}
 """What their None, or a momentum of zero, means."""
 
 
