@@ -66,8 +66,8 @@ def page(comparison: Comparison) -> str:
         "   optreg compare --again docs/data/digits.json --jobs 2\n"
         f"   optreg compare --all --packages --steps {run.steps} --evaluations {run.evaluations} --jobs 2",
         f"It was made with {', '.join(f'{name} {version}' for name, version in versions.items())}. The time of a step "
-        "is that of this machine, loss and gradients included; all else depends on the seeds, and in the last digits "
-        "on the processor's matrix product.",
+        "is that of this machine, loss and gradients included, at its fastest, since the machine was busy. All else "
+        "depends on the seeds, and in the last digits on the processor's matrix product.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -93,7 +93,7 @@ def _row(place: int, result: Any, row: Summary) -> tuple[str, ...]:
         f"{row.best.median:.3f}" if row.best else "–",
         "–" if result.lr is None else f"{result.lr:.4g}",
         _shown(row.steps_to_target),
-        f"{1e6 * row.seconds_per_step.median:.0f}" if row.seconds_per_step else "–",
+        "–" if row.seconds_per_step is None else f"{1e6 * row.seconds_per_step:.0f}",
     )
 
 

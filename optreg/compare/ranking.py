@@ -106,9 +106,9 @@ def _draw_times(axes: Any, rows: list[Summary]) -> None:
     for place, row in enumerate(rows):
         time, gradients = row.seconds_per_step, row.gradients_per_step
         if time is not None:
-            axes.plot(1e6 * time.median, place, "o", color=BLUE, markersize=4.5)
+            axes.plot(1e6 * time, place, "o", color=BLUE, markersize=4.5)
             if gradients is not None and gradients.median > 1:
-                _write(axes, 1e6 * time.median, place, f"{gradients.median:.3g} gradients", BLUE)
+                _write(axes, 1e6 * time, place, f"{gradients.median:.3g} gradients", BLUE)
 
 
 def _draw_spread(axes: Any, spread: Spread, place: int, color: str) -> None:

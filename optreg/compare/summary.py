@@ -29,7 +29,7 @@ class Summary:
     best: Spread | None
     steps_to_target: Spread | None
     seconds_to_target: Spread | None
-    seconds_per_step: Spread | None
+    seconds_per_step: float | None
     gradients_per_step: Spread | None
     runs: int
     diverged: int
@@ -44,7 +44,7 @@ def summary(comparison: Comparison, result: Result) -> Summary:
         best=spread(run.best(metric) for run in runs),
         steps_to_target=spread(run.first("step", metric, target) for run in runs),
         seconds_to_target=spread(run.first("seconds", metric, target) for run in runs),
-        seconds_per_step=spread(run.seconds_per_step() for run in runs),
+        seconds_per_step=min((each for run in runs if (each := run.seconds_per_step()) is not None), default=None),
         gradients_per_step=spread(run.gradients / run.curve["step"][-1] for run in runs if run.status == FINISHED),
         runs=len(runs),
         diverged=sum(run.status == DIVERGED for run in runs),

@@ -48,7 +48,7 @@ def cells(row: Summary) -> list[str]:
         f"{row.best.median:.3g}" if row.best else "–",
         _steps(row),
         f"{row.seconds_to_target.median:.2g}" if row.seconds_to_target else "–",
-        f"{1e6 * row.seconds_per_step.median:.0f}" if row.seconds_per_step else "–",
+        "–" if row.seconds_per_step is None else f"{1e6 * row.seconds_per_step:.0f}",
     ]
 
 
