@@ -41,7 +41,8 @@ def page(comparison: Comparison) -> str:
         title("Every optimizer compared", "="),
         f"{number} optimizers train the same small neural network (one hidden layer of 64 units) to read 8 × 8 "
         f"handwritten digits: {run.steps:,} steps, each on {run.batch_size} examples. All of them start from the same "
-        f"weights and see the same batches. Each tries {run.sweep} learning rates, from 1/100 to 100 times its own, "
+        f"weights and see the same batches; who evaluates the loss several times a step makes fewer steps. "
+        f"Each tries {run.sweep} learning rates, from 1/100 to 100 times its own, "
         f"with its other hyperparameters as they are by default, and keeps the rate that does best on validation "
         f"data. What is shown is measured on test data that nothing was chosen by: the median of {run.seeds} seeds.",
         ".. figure:: every-comparison.png\n   :alt: The optimizers in order of their test accuracy, with the steps "

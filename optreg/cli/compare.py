@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 @click.option("--packages", is_flag=True, help="With --all: those of installed packages, too.")
 @click.option("--output", default="comparison", show_default=True, help="Write OUTPUT.png and OUTPUT.json.")
 @click.option("--seeds", type=int, help="Runs for each optimizer, under seeds 0, 1, ... [default: the task's, often 3]")
-@click.option("--steps", type=int, help="Updates in a run. [default: the task's]")
+@click.option(
+    "--steps",
+    type=int,
+    help="Updates in a run, or evaluations of the loss where an update has several. [default: the task's]",
+)
 @click.option("--epochs", type=int, help="The length of a run in passes over the data, instead of --steps.")
 @click.option("--batch-size", type=int, help="Examples in a batch. [default: the task's]")
 @click.option("--target", type=float, help="The accuracy (or loss) that counts as reached. [default: the task's]")

@@ -89,7 +89,11 @@ class _Counted:
 
 
 def _train(assignment: Assignment, task: Task, loss_function: _Counted, curve: dict[str, list[float]]) -> str:
-    """Fill in the curve as the run goes on; return how it ended."""
+    """Fill in the curve as the run goes on; return how it ended.
+
+    It ends after so many steps or evaluations of the loss, whichever are made first: a method that evaluates the loss
+    twenty times a step gets no more gradients than the others.
+    """
     optimizer = create(assignment.optimizer, **assignment.hyperparameters)
     parameters = task.initial_parameters(assignment.seed)
     optimizer.setup(parameters)
@@ -103,17 +107,24 @@ def _train(assignment: Assignment, task: Task, loss_function: _Counted, curve: d
     stretch = math.ceil(assignment.steps / assignment.evaluations)
     step, seconds, loss = 0, 0.0, 0.0
     _note(curve, step, seconds, measured())
-    while step < assignment.steps:
-        ahead = list(islice(batches, min(stretch, assignment.steps - step)))
+    ahead: list[Any] = []
+    while step < assignment.steps and loss_function.calls < assignment.steps:
+        wanted = min(stretch, assignment.steps - step)
+        ahead += islice(batches, max(0, wanted - len(ahead)))
+        limit = min(loss_function.calls + stretch, assignment.steps)
+        first = step
         start = perf_counter()
-        for batch in ahead:
+        for batch in ahead[:wanted]:
             loss = optimizer.update(loss_function, parameters, batch)
             step += 1
             if not math.isfinite(loss):
                 break
             if step % epoch_length == 0 and hasattr(optimizer, "new_epoch"):
                 optimizer.new_epoch()
+            if loss_function.calls >= limit:
+                break
         seconds += perf_counter() - start
+        del ahead[: step - first]
         measures = measured()
         if not (math.isfinite(loss) and math.isfinite(measures[task.loss.name])):
             _note(curve, step, seconds, dict.fromkeys(measures, math.nan))

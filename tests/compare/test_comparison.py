@@ -271,6 +271,24 @@ def test_it_is_said_who_evaluates_the_loss_more_than_once_a_step():
     assert [note for note in notes(made) if "evaluates" in note] == ["acme/twice evaluates the loss 2 times a step"]
 
 
+def test_who_evaluates_the_loss_twice_a_step_makes_half_the_steps():
+    seen = []
+
+    class Twice:
+        def setup(self, target): ...
+
+        def update(self, lossfun, parameters, batch):
+            seen.append(batch[0].sum())
+            return lossfun(parameters, batch)[0] + lossfun(parameters, batch)[0]
+
+    with temporary():
+        register("acme/twice", Twice)
+        result = train(Assignment("digits-softmax", "acme/twice", {}, 0, 50, 32, 10))
+    assert (result.gradients, result.curve["step"]) == (50, [0, 3, 6, 9, 12, 15, 18, 21, 24, 25])
+    batches = problem("digits-softmax").batches(0, 32)
+    assert seen == [next(batches)[0].sum() for _ in range(25)]
+
+
 def test_what_is_measured_are_the_weights_to_evaluate_with():
     measured = surface_run("schedule_free_sgd", steps=5, lr=0.01)
     point = np.array([1.0, 1.0])
