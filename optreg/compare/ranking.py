@@ -87,7 +87,7 @@ def _draw_steps(axes: Any, comparison: Comparison, rows: list[Summary]) -> None:
 
 def _draw_rates(axes: Any, results: list[Result]) -> None:
     """The rate chosen, on a line through those tried; orange at its end."""
-    axes.set_title("learning rate, of those tried")
+    axes.set_title("learning rate")
     axes.set_xscale("log")
     for place, result in enumerate(results):
         tried = [each.lr for each in result.candidates if each.lr is not None]
@@ -100,7 +100,7 @@ def _draw_times(axes: Any, rows: list[Summary]) -> None:
     axes.set_title("µs a step")
     axes.set_xscale("log")
     ticker = needed("matplotlib.ticker")
-    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 3)))
+    axes.xaxis.set_major_locator(ticker.LogLocator())
     axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     for place, row in enumerate(rows):
@@ -108,7 +108,7 @@ def _draw_times(axes: Any, rows: list[Summary]) -> None:
         if time is not None:
             axes.plot(1e6 * time, place, "o", color=BLUE, markersize=4.5)
             if gradients is not None and gradients.median > 1:
-                _write(axes, 1e6 * time, place, f"{gradients.median:.3g} gradients", BLUE)
+                _write(axes, 1e6 * time, place, f"{gradients.median:.3g} gradients", BLUE, left=True)
 
 
 def _draw_spread(axes: Any, spread: Spread, place: int, color: str) -> None:
@@ -116,5 +116,6 @@ def _draw_spread(axes: Any, spread: Spread, place: int, color: str) -> None:
     axes.plot(spread.median, place, "o", color=color, markersize=4.5, zorder=3)
 
 
-def _write(axes: Any, x: float, place: int, text: str, color: str) -> None:
-    axes.annotate(text, (x, place), (6, 0), textcoords="offset points", color=color, va="center", fontsize=8)
+def _write(axes: Any, x: float, place: int, text: str, color: str, *, left: bool = False) -> None:
+    side = {"xytext": (-6, 0), "ha": "right"} if left else {"xytext": (6, 0), "ha": "left"}
+    axes.annotate(text, (x, place), textcoords="offset points", color=color, va="center", fontsize=8, **side)
