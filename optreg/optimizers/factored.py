@@ -30,24 +30,47 @@ def _factors(param: Any) -> tuple[Array, Array]:
     return zero_state(param.data[..., :1]), zero_state(param.data[..., :1, :])
 
 
-def _average(squares: Array, row: Array, col: Array, share: float) -> None:
-    row += share * (np.mean(squares, axis=-1, keepdims=True) - row)
-    col += share * (np.mean(squares, axis=-2, keepdims=True) - col)
+BLOCK = 65_536
+"""Elements that are worked on together, so that they stay in the processor's cache."""
 
 
-def _root(row: Array, col: Array, least: float = 0.0) -> Array:
-    """The square root of the matrix whose rows and columns have these means."""
-    mean = np.mean(row, axis=-2, keepdims=True)
-    return np.sqrt(row / np.maximum(mean, least)) * np.sqrt(col)
+def _blocks(array: Array) -> list[Any]:
+    """Indices of parts of an array, each of some rows; on a device, of all."""
+    rows = array.shape[-2]
+    step = max(1, BLOCK * rows // array.size) if isinstance(array, np.ndarray) else rows
+    return [np.s_[..., start : start + step, :] for start in range(0, rows, step)]
+
+
+def _average(parts: Callable[[Any], Array], of: Array, slots: tuple[Array, Array], share: float, eps: float) -> None:
+    """Average the mean squares, plus ``eps``, of rows and columns of an array as large as ``of``, given by parts."""
+    row, col = slots
+    sums = np.zeros_like(col)
+    for block in _blocks(of):
+        part = parts(block)
+        row[block] += share * (np.einsum("...ij,...ij->...i", part, part)[..., None] / of.shape[-1] + eps - row[block])
+        sums += np.einsum("...ij,...ij->...j", part, part)[..., None, :]
+    col += share * (sums / of.shape[-2] + eps - col)
+
+
+def _divided(array: Array, row: Array, col: Array, least: float = 0.0) -> Callable[[Any], Array]:
+    """Parts of an array over the root of the matrix with these means of rows and columns, or over ``least``."""
+    root = np.sqrt(row / np.maximum(np.mean(row, axis=-2, keepdims=True), least))
+    root_of_col = np.sqrt(col)
+
+    def part(block: Any) -> Array:
+        divisor = root[block] * root_of_col
+        return np.divide(array[block], np.maximum(divisor, least, out=divisor), out=divisor)
+
+    return part
 
 
 def _rms(array: Array) -> Any:
     return np.sqrt(np.mean(array * array))
 
 
-def _rms_of_matrix(array: Array) -> Any:
-    """Without a copy of it; a compiled rule needs none, but does not know how many elements there are."""
-    return np.linalg.norm(array) / array.size**0.5
+def _rms_of(parts: Callable[[Any], Array], of: Array) -> Any:
+    """The root mean square of an array as large as ``of``, given by parts."""
+    return np.sqrt(sum(np.linalg.norm(parts(block)) ** 2 for block in _blocks(of)) / of.size)
 
 
 @attrs.define(eq=False)
@@ -89,24 +112,27 @@ class Adafactor(Factored, GradientMethod):
         super().init_state(param, state)
 
     def rule(self, param: Array, grad: Array, row: Array, col: Array) -> None:
-        _average(grad * grad, row, col, self.t**self.beta2_decay)
-        update = _root(row, col, self.least(param))
-        np.divide(grad, np.maximum(update, self.least(param), out=update), out=update)
-        self.move(param, update, _rms_of_matrix)
+        _average(grad.__getitem__, grad, (row, col), self.t**self.beta2_decay, 0.0)
+        update = _divided(grad, row, col, self.least(param))
+        rate = self.rate(_rms_of(param.__getitem__, param), _rms_of(update, param))
+        for block in _blocks(param):
+            param[block] *= 1 - self.lr * self.weight_decay
+            param[block] -= rate * update(block)
 
     def rule_of_vectors(self, param: Array, grad: Array, v: Array) -> None:
         v += self.t**self.beta2_decay * (grad * grad - v)
-        self.move(param, grad / np.maximum(np.sqrt(v), self.least(param)), _rms)
+        update = grad / np.maximum(np.sqrt(v), self.least(param))
+        rate = self.rate(_rms(param), _rms(update))
+        param *= 1 - self.lr * self.weight_decay
+        param -= rate * update
 
     def least(self, param: Array) -> float:
         """The least √v."""
         return float(np.finfo(param.dtype).eps) if self.eps1 is None else self.eps1
 
-    def move(self, param: Array, update: Array, rms: Callable[[Array], Any]) -> None:
-        """Step along the update, scaled by the root mean squares."""
-        length = min(self.lr, 1 / self.t**0.5) * np.maximum(rms(param), self.eps2)
-        param *= 1 - self.lr * self.weight_decay
-        param -= length / np.maximum(rms(update) / self.d, 1) * update
+    def rate(self, rms: Any, rms_of_update: Any) -> Any:
+        """What multiplies the update, by the root mean squares of the parameter and of the update."""
+        return min(self.lr, 1 / self.t**0.5) * np.maximum(rms, self.eps2) / np.maximum(rms_of_update / self.d, 1)
 
 
 @attrs.define(eq=False)
@@ -153,19 +179,23 @@ class CAME(Factored, GradientMethod):
     def rule(  # noqa: PLR0917 (so many slots)
         self, param: Array, grad: Array, m: Array, row: Array, col: Array, row_res: Array, col_res: Array
     ) -> None:
-        _average(grad * grad + self.eps1, row, col, 1 - self.beta2)
-        update = grad / _root(row, col)
-        self.follow(update, m, _rms_of_matrix)
-        update -= m
-        _average(update * update + self.eps2, row_res, col_res, 1 - self.beta3)
-        param -= self.lr * (m / _root(row_res, col_res) + self.weight_decay * param)
+        _average(grad.__getitem__, grad, (row, col), 1 - self.beta2, self.eps1)
+        update = _divided(grad, row, col)
+        clip = np.maximum(_rms_of(update, param) / self.clip_threshold, 1)
+
+        def missed(block: Any) -> Array:
+            part = update(block) / clip
+            m[block] += (1 - self.beta1) * (part - m[block])
+            return part - m[block]
+
+        _average(missed, param, (row_res, col_res), 1 - self.beta3, self.eps2)
+        step = _divided(m, row_res, col_res)
+        for block in _blocks(param):
+            param[block] -= self.lr * (step(block) + self.weight_decay * param[block])
 
     def rule_of_vectors(self, param: Array, grad: Array, m: Array, v: Array) -> None:
         v += (1 - self.beta2) * (grad * grad + self.eps1 - v)
-        self.follow(grad / np.sqrt(v), m, _rms)
-        param -= self.lr * (m + self.weight_decay * param)
-
-    def follow(self, update: Array, m: Array, rms: Callable[[Array], Any]) -> None:
-        """Scale the update down where it is long, and average it."""
-        update /= np.maximum(rms(update) / self.clip_threshold, 1)
+        update = grad / np.sqrt(v)
+        update /= np.maximum(_rms(update) / self.clip_threshold, 1)
         m += (1 - self.beta1) * (update - m)
+        param -= self.lr * (m + self.weight_decay * param)
