@@ -106,12 +106,14 @@ def _hyperparameters(implementation: Any) -> tuple[Hyperparameter, ...]:
 
 
 def _slots(implementation: Any) -> tuple[str, ...]:
-    from optreg.rule import names_of_rules, slots_of
+    from optreg.rule import BEFORE, names_of_rules, slots_of
 
     if not isinstance(implementation, type):
         return ()
-    slots = (slots_of(getattr(implementation, name)).names for name in names_of_rules(implementation))
-    return tuple(dict.fromkeys(chain.from_iterable(slots)))
+    methods = [*names_of_rules(implementation), *(["measure"] if hasattr(implementation, "adapt") else [])]
+    slots = (slots_of(getattr(implementation, name)).names for name in methods if hasattr(implementation, name))
+    is_after = getattr(implementation, "timing", "pre") == "post"
+    return tuple(slot for slot in dict.fromkeys(chain.from_iterable(slots)) if not (slot == BEFORE and is_after))
 
 
 def distribution_of(plugin: Plugin) -> tuple[str | None, str | None]:

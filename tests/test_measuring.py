@@ -275,6 +275,10 @@ def test_an_optimizer_that_updates_one_parameter_at_a_time_may_measure():
     np.testing.assert_allclose(w, [-0.6, -0.8])
 
 
+def test_what_it_measures_with_is_among_its_slots():
+    assert optreg.info("prodigy").slots == ("m", "v", "s", "p0")
+
+
 def test_no_parameters_is_a_step_as_well():
     optimizer = ByNorm().setup({})
     optimizer.update()

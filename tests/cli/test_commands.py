@@ -38,16 +38,16 @@ def test_list_shows_every_optimizer_and_tells_on_stderr_what_is_broken(installed
     assert result.exit_code == 0
     names = [line.split()[0] for line in result.stdout.splitlines()[1:]]
     assert names == optreg.names()
-    assert "acme/sophia" in names
+    assert "acme/zephyr" in names
     assert BROKEN in result.stderr
     assert "broken" not in result.stdout
 
 
 def test_list_takes_a_pattern(installed):
-    result = run("list", "soph*")
+    result = run("list", "zeph*")
     assert result.stdout.splitlines() == [
         "NAME         SUMMARY",
-        "acme/sophia  Second-order steps.",
+        "acme/zephyr  Second-order steps.",
     ]
 
 
@@ -87,15 +87,15 @@ def test_list_as_json_has_what_was_declared(installed):
     listed = json.loads(run("list", "acme/*", "--json").stdout)
     assert listed == [
         {
-            "name": "acme/sophia",
-            "full_name": "acme/sophia",
+            "name": "acme/zephyr",
+            "full_name": "acme/zephyr",
             "kind": "optimizer",
             "summary": "Second-order steps.",
             "paper": "",
-            "aliases": ["soph"],
+            "aliases": ["zeph"],
             "distribution": "acme-optim",
             "version": "1.2",
-            "target": "acme_optim_impl:Sophia",
+            "target": "acme_optim_impl:Zephyr",
         }
     ]
 
@@ -138,11 +138,11 @@ def test_info_shows_the_defaults_of_other_libraries(site):
 
 
 def test_info_of_another_package_shows_its_name_and_version(installed):
-    text = run("info", "acme/soph").stdout
-    assert "acme/sophia: Second-order steps." in text
+    text = run("info", "acme/zeph").stdout
+    assert "acme/zephyr: Second-order steps." in text
     assert "distribution  acme-optim" in text
     assert "version       1.2" in text
-    assert "aliases       soph" in text
+    assert "aliases       zeph" in text
 
 
 def test_info_as_json_can_be_read_back(site):
@@ -184,7 +184,7 @@ def test_plugins_as_json_has_the_problem(installed):
 
 
 def test_why_tells_how_a_name_was_resolved(installed):
-    result = run("why", "acme/sophia")
+    result = run("why", "acme/zephyr")
     assert result.exit_code == 0
     assert "belongs to acme-optim 1.2" in result.stdout
     assert run("why", "adam").exit_code == 0

@@ -14,18 +14,18 @@ import pytest
 
 import optreg
 
-SOPHIA = """
+ZEPHYR = """
     import optreg
 
     @optreg.hookimpl
     def optreg_optimizers():
-        return [optreg.OptimizerSpec("sophia", "{module}_impl:Sophia", "Second-order steps.", aliases=("soph",))]
+        return [optreg.OptimizerSpec("zephyr", "{module}_impl:Zephyr", "Second-order steps.", aliases=("zeph",))]
 """
 
-SOPHIA_IMPLEMENTATION = """
+ZEPHYR_IMPLEMENTATION = """
     from optreg import GradientMethod
 
-    class Sophia(GradientMethod):
+    class Zephyr(GradientMethod):
         def __init__(self, lr=0.1):
             self.lr = lr
 
@@ -67,8 +67,8 @@ class Site:
         importlib.invalidate_caches()
 
     def install_acme(self, distribution: str = "acme-optim", version: str = "1.2", module: str = "acme_optim") -> None:
-        """Put a healthy package there, which offers acme/sophia."""
-        modules = {module: SOPHIA.replace("{module}", module), f"{module}_impl": SOPHIA_IMPLEMENTATION}
+        """Put a healthy package there, which offers acme/zephyr."""
+        modules = {module: ZEPHYR.replace("{module}", module), f"{module}_impl": ZEPHYR_IMPLEMENTATION}
         self.install(distribution, version, {"acme": module}, modules)
 
     def install_many(self, number: int) -> None:

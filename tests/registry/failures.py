@@ -113,7 +113,7 @@ IMPORTS = {
         "import does_not_exist",
     ),
     "a name that another module lacks": Failure(
-        "cannot be loaded: ImportError: cannot import name 'Sophie'", "from healthy_impl import Sophie"
+        "cannot be loaded: ImportError: cannot import name 'Zephie'", "from healthy_impl import Zephie"
     ),
     "an exception": Failure("cannot be loaded: ZeroDivisionError: division by zero (broken_optim.py, line 1)", "1 / 0"),
     "a syntax error": Failure("cannot be loaded: SyntaxError: ", "def broken(:"),
@@ -267,9 +267,9 @@ RETURNS = {
     "nothing": Failure("returns None (is a return missing?) from optreg_optimizers()", declaring("pass")),
     "a text": Failure(
         "returns a value of type str from optreg_optimizers() instead of a list of OptimizerSpec",
-        declaring("return 'sophia'"),
+        declaring("return 'zephyr'"),
     ),
-    "a mapping": Failure("returns a value of type dict", declaring("return {'sophia': 1}")),
+    "a mapping": Failure("returns a value of type dict", declaring("return {'zephyr': 1}")),
     "a number": Failure("returns a value of type int", declaring("return 3")),
     "a class": Failure("returns a value of type type", declaring("return optreg.OptimizerSpec")),
     "one declaration without a list": Failure(
@@ -368,8 +368,8 @@ HOOKS = {
 
 NAMES = {
     "a missing module": Failure(
-        "declares it as 'not_there:Sophia', which cannot be imported: ModuleNotFoundError: No module named 'not_there'",
-        offering(spec("lost", "not_there:Sophia")),
+        "declares it as 'not_there:Zephyr', which cannot be imported: ModuleNotFoundError: No module named 'not_there'",
+        offering(spec("lost", "not_there:Zephyr")),
         on_use=True,
     ),
     "a missing attribute": Failure(
@@ -431,14 +431,14 @@ NAMES = {
     ),
     "two adapters of one class": Failure(
         "more than one adapter makes a target of broken_target.Model",
-        offering('optreg.TargetSpec("model", "healthy_impl:Sophia", ["broken_target.Model"])', "optreg_targets"),
+        offering('optreg.TargetSpec("model", "healthy_impl:Zephyr", ["broken_target.Model"])', "optreg_targets"),
         {"broken_target": "class Model: pass"},
         also=_second_adapter,
         on_use=True,
     ),
     "a command that is none": Failure(
-        "declares it as 'healthy_impl:Sophia', which is not a click command or group",
-        offering('optreg.CommandSpec("fake", "healthy_impl:Sophia")', "optreg_commands"),
+        "declares it as 'healthy_impl:Zephyr', which is not a click command or group",
+        offering('optreg.CommandSpec("fake", "healthy_impl:Zephyr")', "optreg_commands"),
         on_use=True,
     ),
 }

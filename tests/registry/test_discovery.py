@@ -17,7 +17,7 @@ def declaring(body: str, function: str = "optreg_optimizers") -> str:
     return f"{HEADER}\n@optreg.hookimpl\ndef {function}():\n    {body}\n"
 
 
-def spec(name: str, target: str = "acme_optim_impl:Sophia") -> str:
+def spec(name: str, target: str = "acme_optim_impl:Zephyr") -> str:
     return f'optreg.OptimizerSpec("{name}", "{target}", "A summary.")'
 
 
@@ -45,26 +45,26 @@ def test_an_entry_point_may_name_an_object_with_hook_implementations(site):
 
 
 def test_a_stopped_import_is_tried_again_when_the_package_itself_is_asked_for(site, monkeypatch):
-    source = "import sys\nif sys.ready is False: raise KeyboardInterrupt\n" + declaring(f"return [{spec('sophia')}]")
+    source = "import sys\nif sys.ready is False: raise KeyboardInterrupt\n" + declaring(f"return [{spec('zephyr')}]")
     site.install_acme()
     site.install("slow-optim", "1.0", {"slow": "slow_optim"}, {"slow_optim": source})
     monkeypatch.setattr(sys, "ready", False, raising=False)
     assert info_of("slow").status == "broken"
     with pytest.raises(KeyboardInterrupt):
-        optreg.create("slow/sophia")
+        optreg.create("slow/zephyr")
     monkeypatch.setattr(sys, "ready", True)
-    assert optreg.create("slow/sophia").lr == 0.1
+    assert optreg.create("slow/zephyr").lr == 0.1
     assert info_of("slow").status == "ok"
 
 
 def test_a_declaration_that_is_stopped_is_asked_for_again(site, monkeypatch):
-    source = declaring(f"if sys.ready is False: raise KeyboardInterrupt\n    return [{spec('sophia')}]")
+    source = declaring(f"if sys.ready is False: raise KeyboardInterrupt\n    return [{spec('zephyr')}]")
     site.install_acme()
     site.install("slow-optim", "1.0", {"slow": "slow_optim"}, {"slow_optim": "import sys\n" + source})
     monkeypatch.setattr(sys, "ready", False, raising=False)
     assert "stopped by the user" in info_of("slow").error
     monkeypatch.setattr(sys, "ready", True)
-    assert optreg.create("slow/sophia").lr == 0.1
+    assert optreg.create("slow/zephyr").lr == 0.1
 
 
 def test_what_is_right_among_what_is_wrong_can_be_used(site):
@@ -80,14 +80,14 @@ def test_what_is_right_among_what_is_wrong_can_be_used(site):
 
 
 def test_a_declaration_of_a_missing_module_fails_when_it_is_used(site):
-    source = declaring(f"return [{spec('sophia', 'not_there:Sophia')}, {spec('other', 'acme_optim_impl:Other')}]")
+    source = declaring(f"return [{spec('zephyr', 'not_there:Zephyr')}, {spec('other', 'acme_optim_impl:Other')}]")
     site.install_acme()
     site.install("lost-optim", "1.0", {"lost": "lost_optim"}, {"lost_optim": source})
-    assert "lost/sophia" in optreg.names()
+    assert "lost/zephyr" in optreg.names()
     with pytest.raises(
-        PluginError, match=r"lost/sophia cannot be used: lost-optim 1\.0 .*'not_there:Sophia'.*No module"
+        PluginError, match=r"lost/zephyr cannot be used: lost-optim 1\.0 .*'not_there:Zephyr'.*No module"
     ):
-        optreg.create("lost/sophia")
+        optreg.create("lost/zephyr")
     with pytest.raises(PluginError, match=r"lost-optim 1\.0 .* has no attribute 'Other'"):
         optreg.get("lost/other")
 
@@ -156,7 +156,7 @@ def test_an_older_group_is_told_and_not_loaded(site):
     assert info.status == "broken"
     assert "old-optim 0.1 declares its names for 'optreg.v0', but this optreg reads 'optreg.v1'" in info.error
     with pytest.raises(PluginError, match=r"'optreg\.v0'"):
-        optreg.create("old/sophia")
+        optreg.create("old/zephyr")
 
 
 def test_a_package_for_several_versions_of_the_group_is_read_by_ours(site):
@@ -171,7 +171,7 @@ def test_damaged_entry_points_are_told_only_if_they_concern_optreg(site):
     site.install_acme()
     site.install_text("damaged", "1.0", "[optreg.v1]\nno equals sign here\n", {})
     site.install_text("unrelated", "1.0", "[console_scripts]\nno equals sign here\n", {})
-    assert "acme/sophia" in optreg.names()
+    assert "acme/zephyr" in optreg.names()
     assert [info.distribution for info in optreg.plugins() if info.status == "broken"] == ["damaged"]
     assert "damaged 1.0 has an entry_points.txt that cannot be read" in info_of("").error
 
@@ -190,43 +190,43 @@ def test_a_distribution_that_is_installed_twice_counts_once(site, tmp_path, monk
     monkeypatch.syspath_prepend(site.path)
     with optreg.temporary():
         assert info_of("acme").version == "1.2"
-        assert optreg.create("acme/sophia").lr == 0.1
+        assert optreg.create("acme/zephyr").lr == 0.1
 
 
 def test_a_plugin_that_asks_for_names_while_it_is_imported_is_complete_afterwards(site):
-    source = "import optreg\nseen = optreg.names()\n" + declaring(f"return [{spec('sophia')}]")
+    source = "import optreg\nseen = optreg.names()\n" + declaring(f"return [{spec('zephyr')}]")
     site.install("curious", "1.0", {"curious": "curious"}, {"curious": source})
     site.install_acme()
     import curious
 
     assert "adam" in curious.seen
-    assert "curious/sophia" not in curious.seen
-    assert optreg.create("curious/sophia").lr == 0.1
+    assert "curious/zephyr" not in curious.seen
+    assert optreg.create("curious/zephyr").lr == 0.1
 
 
 def test_a_plugin_that_asks_for_names_while_it_declares_does_not_loop(site):
-    source = declaring(f"optreg.names(); return [{spec('sophia')}]")
+    source = declaring(f"optreg.names(); return [{spec('zephyr')}]")
     site.install("curious", "1.0", {"curious": "curious"}, {"curious": source})
-    assert optreg.names("curious/*") == ["curious/sophia"]
+    assert optreg.names("curious/*") == ["curious/zephyr"]
 
 
 def test_looking_up_one_package_imports_no_other(site):
     site.install_acme()
     site.install("loud", "1.0", {"loud": "loud_optim"}, {"loud_optim": "raise SystemExit('imported')"})
-    assert optreg.create("acme/sophia").lr == 0.1
+    assert optreg.create("acme/zephyr").lr == 0.1
     assert "loud_optim" not in sys.modules
 
 
 def test_declarations_import_no_implementation(site):
     site.install_acme()
-    assert "acme/sophia" in optreg.names()
+    assert "acme/zephyr" in optreg.names()
     assert "acme_optim_impl" not in sys.modules
 
 
 def test_an_optimizer_of_an_installed_package_optimizes(site):
     site.install_acme()
     w = np.array([1.0, 2.0])
-    optimizer = optreg.create("acme/sophia", lr=0.5).setup({"w": w})
+    optimizer = optreg.create("acme/zephyr", lr=0.5).setup({"w": w})
     optimizer.apply_gradients({"w": np.array([2.0, 2.0])})
     np.testing.assert_array_equal(w, [0.0, 1.0])
 

@@ -10,7 +10,7 @@ import pytest
 from cli.in_process import run
 
 import optreg
-from registry.distributions import SOPHIA_IMPLEMENTATION, Site
+from registry.distributions import ZEPHYR_IMPLEMENTATION, Site
 from registry.failures import FAILURES, declaring, spec
 
 HEALTHY = """
@@ -32,7 +32,7 @@ HEALTHY = """
 
     @optreg.hookimpl
     def optreg_optimizers():
-        return [optreg.OptimizerSpec("sophia", "healthy_impl:Sophia", "Second-order steps.")]
+        return [optreg.OptimizerSpec("zephyr", "healthy_impl:Zephyr", "Second-order steps.")]
 
     @optreg.hookimpl
     def optreg_hook_sets():
@@ -44,7 +44,7 @@ HEALTHY = """
 def site(site) -> Site:
     """Installed distributions, a healthy one among them."""
     site.install(
-        "healthy-optim", "1.2", {"healthy": "healthy"}, {"healthy": HEALTHY, "healthy_impl": SOPHIA_IMPLEMENTATION}
+        "healthy-optim", "1.2", {"healthy": "healthy"}, {"healthy": HEALTHY, "healthy_impl": ZEPHYR_IMPLEMENTATION}
     )
     return site
 
@@ -64,14 +64,14 @@ def test_whatever_is_broken_all_else_goes_on_and_the_message_names_distribution_
     failure.install(site)
     assert optreg.create("adam").config() == optreg.create("adam").config()
     assert "adam" in optreg.names()
-    assert "healthy/sophia" in optreg.names()
-    np.testing.assert_array_equal(stepped("healthy/sophia"), [0.5, 1.5])
+    assert "healthy/zephyr" in optreg.names()
+    np.testing.assert_array_equal(stepped("healthy/zephyr"), [0.5, 1.5])
     assert list(optreg.create("sgd", hooks=["healthy/calm"])._hooks) == ["skip_nonfinite"]
     assert "green" in optreg.plugin_manager().hook.healthy_colours(light=True)
 
     listed = run("list")
     assert listed.exit_code == 0
-    assert {"adam", "healthy/sophia"} <= {line.split()[0] for line in listed.stdout.splitlines()}
+    assert {"adam", "healthy/zephyr"} <= {line.split()[0] for line in listed.stdout.splitlines()}
     assert failure.on_use or failure.is_told(listed.stderr.splitlines()), listed.stderr
 
     doctor = run("doctor")
@@ -93,19 +93,19 @@ def test_five_hundred_healthy_packages_and_every_failure_at_once(site):
     listed = site.optreg("list")
     assert listed.returncode == 0, listed.stderr
     names = {line.split()[0] for line in listed.stdout.splitlines()}
-    assert {"adam", "healthy/sophia", *(f"many-{number}/opt" for number in range(500))} <= names
+    assert {"adam", "healthy/zephyr", *(f"many-{number}/opt" for number in range(500))} <= names
     lines = listed.stderr.splitlines()
     untold = [word for word, failure in at_once.items() if not (failure.on_use or failure.is_told(lines, word))]
     assert untold == []
     assert not any("many-" in line or "healthy-optim" in line for line in lines)
-    program = "import optreg; optreg.create('adam'); print(optreg.create('healthy/sophia', lr=0.5).config())"
-    assert site.run("-c", program).stdout.splitlines()[-1] == "{'name': 'healthy/sophia', 'lr': 0.5}"
+    program = "import optreg; optreg.create('adam'); print(optreg.create('healthy/zephyr', lr=0.5).config())"
+    assert site.run("-c", program).stdout.splitlines()[-1] == "{'name': 'healthy/zephyr', 'lr': 0.5}"
 
 
 def test_a_package_that_implements_anothers_hook_wrongly_is_blamed_in_whatever_order_they_are_loaded(site):
     guest = declaring(f"return [{spec('fine')}]") + "\n@optreg.hookimpl\ndef healthy_colours(dark): ...\n"
     site.install("guest-optim", "0.1", {"guest": "guest"}, {"guest": guest})
-    for order in (["guest/fine", "healthy/sophia"], ["healthy/sophia", "guest/fine"]):
+    for order in (["guest/fine", "healthy/zephyr"], ["healthy/zephyr", "guest/fine"]):
         with optreg.temporary():
             for name in order:
                 np.testing.assert_array_equal(stepped(name), [0.5, 1.5])

@@ -21,7 +21,7 @@ def site_source(module: str) -> str:
 
         @optreg.hookimpl
         def optreg_optimizers():
-            return [optreg.OptimizerSpec("calm", "acme_optim_impl:Sophia", "From {module}.")]
+            return [optreg.OptimizerSpec("calm", "acme_optim_impl:Zephyr", "From {module}.")]
     """
 
 
@@ -35,7 +35,7 @@ def test_two_distributions_with_one_namespace_are_an_error_only_when_it_is_used(
     assert optreg.create("bystander/calm").lr == 0.1
     assert not optreg.names("acme/*")
     with pytest.raises(PluginError) as caught:
-        optreg.create("acme/sophia")
+        optreg.create("acme/zephyr")
     message = str(caught.value)
     assert "acme-optim 1.2" in message
     assert "acme-fork 0.3" in message
@@ -52,25 +52,25 @@ def test_a_conflict_is_listed_with_both_distributions(rivals):
 @pytest.mark.parametrize("chosen", ["acme-optim", "Acme.Optim"])
 def test_the_allowlist_chooses_between_two_distributions(rivals, monkeypatch, chosen):
     monkeypatch.setenv("OPTREG_PLUGINS", f"*,acme={chosen}")
-    assert optreg.info("acme/sophia").distribution == "acme-optim"
+    assert optreg.info("acme/zephyr").distribution == "acme-optim"
     assert optreg.names("*/calm") == ["bystander/calm"]
 
 
 def test_the_choice_that_the_message_suggests_works(rivals, monkeypatch):
     with pytest.raises(PluginError) as caught:
-        optreg.create("acme/sophia")
+        optreg.create("acme/zephyr")
     suggested = str(caught.value).partition('OPTREG_PLUGINS="')[2].partition('"')[0]
     monkeypatch.setenv("OPTREG_PLUGINS", suggested)
     with optreg.temporary():
-        assert optreg.create("acme/sophia").lr == 0.1
+        assert optreg.create("acme/zephyr").lr == 0.1
 
 
 def test_the_allowlist_switches_the_other_namespaces_off(rivals, monkeypatch):
     monkeypatch.setenv("OPTREG_PLUGINS", " bystander , elsewhere")
     assert optreg.names("*/*") == [f"{name}" for name in optreg.names("optreg/*")] + ["bystander/calm"]
     assert status_of("acme") == {"disabled"}
-    with pytest.raises(PluginError, match=r"'acme/sophia' cannot be used: .* OPTREG_PLUGINS does not list"):
-        optreg.create("acme/sophia")
+    with pytest.raises(PluginError, match=r"'acme/zephyr' cannot be used: .* OPTREG_PLUGINS does not list"):
+        optreg.create("acme/zephyr")
 
 
 def test_an_allowlist_that_wants_another_distribution_switches_the_namespace_off(site, monkeypatch):
@@ -79,13 +79,13 @@ def test_an_allowlist_that_wants_another_distribution_switches_the_namespace_off
     with pytest.raises(
         PluginError, match=r"acme-optim 1\.2 is switched off: OPTREG_PLUGINS wants 'acme' from 'acme-fork'"
     ):
-        optreg.create("acme/sophia")
+        optreg.create("acme/zephyr")
 
 
 def test_an_empty_allowlist_allows_everything(site, monkeypatch):
     site.install_acme()
     monkeypatch.setenv("OPTREG_PLUGINS", "")
-    assert "acme/sophia" in optreg.names()
+    assert "acme/zephyr" in optreg.names()
 
 
 def test_without_autoload_no_entry_point_is_read(site, monkeypatch):
@@ -93,13 +93,13 @@ def test_without_autoload_no_entry_point_is_read(site, monkeypatch):
     monkeypatch.setenv("OPTREG_DISABLE_PLUGIN_AUTOLOAD", "1")
     assert [info.namespace for info in optreg.plugins()] == ["optreg"]
     with pytest.raises(UnknownNameError, match="OPTREG_DISABLE_PLUGIN_AUTOLOAD is set"):
-        optreg.create("acme/sophia")
+        optreg.create("acme/zephyr")
 
 
 def test_autoload_can_be_disabled_by_a_word_and_not_by_zero(site, monkeypatch):
     site.install_acme()
     monkeypatch.setenv("OPTREG_DISABLE_PLUGIN_AUTOLOAD", "0")
-    assert "acme/sophia" in optreg.names()
+    assert "acme/zephyr" in optreg.names()
 
 
 def test_what_was_registered_by_hand_works_without_autoload(site, monkeypatch):
