@@ -173,7 +173,7 @@ def remembered(initial: Any = 0.0) -> Any:
     ``setup()`` makes it ``initial`` again, or what ``initial(self)`` gives.
     """
     default = attrs.Factory(initial, takes_self=True) if callable(initial) else initial
-    return attrs.field(default=default, init=False, metadata={REMEMBERED: initial})
+    return attrs.field(default=default, init=False, repr=False, metadata={REMEMBERED: initial})
 
 
 @attrs.frozen

@@ -78,7 +78,7 @@ class OwnedRule:
 
     @property
     def needs_whole_tensors(self) -> bool:
-        """Whether the class says so of it: ``elementwise`` is about the method ``rule``."""
+        """Whether the class says so. (Its ``elementwise`` is about the method ``rule`` alone.)"""
         return self.name == "rule" and getattr(self.owner, "elementwise", True) is False
 
     def __str__(self) -> str:

@@ -128,7 +128,7 @@ class DAdaptAdam(GradientMethod):
 
     d: float = remembered(lambda self: self.d0)
     numerator: float = remembered(0.0)
-    _d_before: float = attrs.field(default=0.0, init=False)
+    _d_before: float = attrs.field(default=0.0, init=False, repr=False)
 
     def measure(self, param: Array, grad: Array, v: Array, s: Array) -> Any:
         step = self._rate(self.d) * self._decayed(grad, param)

@@ -59,7 +59,7 @@ class Prodigy(GradientMethod):
     d: float = remembered(lambda self: self.d0)
     d_max: float = remembered(lambda self: self.d0)
     numerator: float = remembered(0.0)
-    _d_before: float = attrs.field(default=0.0, init=False)
+    _d_before: float = attrs.field(default=0.0, init=False, repr=False)
 
     def init_state(self, param: Any, state: dict[str, Any]) -> None:
         super().init_state(param, state)

@@ -24,7 +24,7 @@ class Sophia(GradientMethod):
         h ← β2·h + (1 − β2)·ĝ²        in update_hessian(), every ten steps or so
 
     ĝ is the gradient of the loss on labels that were drawn from what the model predicts. It takes a backward pass of
-    its own, so it is the user who calls :meth:`update_hessian`. Until then h is zero, and every step is ``lr`` long.
+    its own, so it is the user who calls ``update_hessian()``. Until then h is zero, and every step is ``lr`` long.
 
     Liu et al. 2023, arXiv:2305.14342.
 
