@@ -32,23 +32,24 @@ def new_parameters(dtype="float64"):
     }
 
 
-def gradients_of(optimizer):
-    """Gradients that depend on the step and, a little, on the parameters, with exact zeros among them."""
-    rng = np.random.default_rng([optimizer.t, 5])
-    gradients = {}
+def loss_and_gradients(optimizer, t):
+    """A loss whose gradients depend on the step and, a little, on the parameters, with exact zeros among them."""
+    rng = np.random.default_rng([t, 5])
+    loss, gradients = 0.0, {}
     for name, parameter in optimizer.target.namedparams():
         if parameter.data is None:
             continue
         data = parameter.data
         noise = rng.normal(size=data.shape) * (rng.random(data.shape) > 0.2)
         gradients[name] = (noise + 0.1 * data).astype(data.dtype)
-    return gradients
+        loss += float(np.sum((noise * data).real + 0.05 * np.abs(data) ** 2))
+    return loss, gradients
 
 
 def run(optimizer, steps):
     """Make steps, with an epoch after every third."""
     for _ in range(steps):
-        optimizer.apply_gradients(gradients_of(optimizer))
+        optimizer.update(loss_and_gradients, optimizer, optimizer.t)
         if optimizer.t % 3 == 0:
             optimizer.new_epoch()
     return optimizer

@@ -26,6 +26,7 @@ HOOK_ARGUMENTS = {
     "gradient_hard_clipping": {"lower_bound": -0.5, "upper_bound": 0.5},
     "skip_nonfinite": {},
 }
+ARGUMENTS = HOOK_ARGUMENTS | {"gradient_accumulation": {"steps": 2}}
 
 every_optimizer = pytest.mark.parametrize("name", BUILTINS)
 every_format = pytest.mark.parametrize("form", FORMATS)
@@ -70,7 +71,7 @@ def test_parameters_of_the_other_byte_order_resume(tmp_path):
 def test_every_built_in_hook_resumes_at_any_step(hook, before, form):
     def make():
         optimizer = optreg.create("adam")
-        optimizer.add_hook(hook, **HOOK_ARGUMENTS.get(hook, {}))
+        optimizer.add_hook(hook, **ARGUMENTS.get(hook, {}))
         return optimizer
 
     with tempfile.TemporaryDirectory() as folder:

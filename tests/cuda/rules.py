@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 import optreg
-from optreg.rule import OwnedRule, slots_of
+from optreg.rule import rule_of
 from optreg.tracing.chain import Link, chain, stored_as, with_master
 from optreg.tracing.nodes import Input, Rule
 from optreg.tracing.trace import trace
@@ -41,24 +42,26 @@ def joined(owners: list[Any], param: Any, states: list[dict[str, Any]]) -> Rule:
     dtype = np.dtype("float32") if stored == np.float16 else stored
     links = []
     for owner, state in zip(owners, states, strict=True):
-        slots = [(name, state.get(name)) for name in slots_of(type(owner).rule).names]
+        own = rule_of(owner, SimpleNamespace(data=param))
+        slots = [(name, state.get(name)) for name in own.slots]
         inputs = (
             Input("param", dtype),
             Input("grad", dtype),
             *(None if slot is None else Input(name, slot.dtype, slot.ndim < param.ndim) for name, slot in slots),
         )
-        links.append(Link(trace(OwnedRule(owner), inputs), not getattr(owner, "changes_gradients", False)))
+        links.append(Link(trace(own, inputs), not getattr(owner, "changes_gradients", False)))
     rule = chain(links)
     if any("master" in state for state in states):
         rule = with_master(rule, stored)
     return stored_as(rule, {"param": stored, "grad": stored})
 
 
-CASES = [(name, values) for name in optreg.names() for values in ({}, *HYPERPARAMETERS.get(name, []))]
+NAMES = [name for name in optreg.names() if hasattr(optreg.get(name), "rule")]
+CASES = [(name, values) for name in NAMES for values in ({}, *HYPERPARAMETERS.get(name, []))]
 """Every built-in, with its defaults and with hyperparameters that make another rule of it."""
 
 WITH_SUMS = [(name, values) for name, values in CASES if _looks_at_whole_tensors(name)]
-ELEMENTWISE = [case for case in CASES if case not in WITH_SUMS]
+ELEMENTWISE = [case for case in CASES if case not in WITH_SUMS and not hasattr(optreg.get(case[0]), "measure")]
 
 
 def rules(dtype: str, with_hooks: bool = False, with_masters: bool = False) -> Iterator[tuple[str, Rule]]:
