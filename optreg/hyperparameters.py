@@ -168,8 +168,9 @@ def choice(default: Any, options: Sequence[str], doc: str = "") -> Any:
 
 
 def remembered(initial: Any = 0.0) -> Any:
-    """Declare a number that an optimizer finds out by itself: no hyperparameter, but saved in every checkpoint.
+    """Declare a number that an optimizer finds out by itself: no hyperparameter, but saved by ``save()``.
 
+    (The entries of ``serialize()`` are Chainer's, which has no such numbers.)
     ``setup()`` makes it ``initial`` again, or what ``initial(self)`` gives.
     """
     default = attrs.Factory(initial, takes_self=True) if callable(initial) else initial
