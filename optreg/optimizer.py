@@ -44,12 +44,15 @@ class GradientMethod(Optimizer):
 
     Attributes:
         elementwise: False if ``rule`` needs whole tensors.
+        tensors_in_parallel: a rule that runs as written changes nothing but its arrays, so that it may run on several
+            tensors at the same time, on threads.
         rules: the names of the methods that :meth:`rule_for` chooses from.
         changes_gradients: what the rule does to ``grad`` stays visible after the update.
         common_hyperparameters: what every optimizer can be made with, beside the arguments of its class.
     """
 
     elementwise: ClassVar[bool] = True
+    tensors_in_parallel: ClassVar[bool] = False
     rules: ClassVar[tuple[str, ...]] = ("rule",)
     changes_gradients: ClassVar[bool] = False
     common_hyperparameters: ClassVar[Mapping[str, Hyperparameter]] = common(_Common)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain, groupby
 from typing import Any, TypeAlias
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from optreg.arrays import Array, compute_dtype, device_of, real_elements
 from optreg.backends.work import BoundRule, Group, Tensor, Work
+from optreg.backends.workers import WORKERS, thread_count
 from optreg.masters import MASTER, present
 from optreg.rule import BEFORE, sees_before
 
@@ -29,8 +31,7 @@ class NumpyBackend:
 
     def run(self, work: Work) -> None:
         """Run the rules of every group, one after another, on every tensor."""
-        # Compiled kernels do not warn either; skip_nonfinite looks at the results.
-        with np.errstate(all="ignore"), work.hooks_held():
+        with work.hooks_held():
             for group in work.groups:
                 befores = [
                     (number, bound.rule.slots.index(BEFORE))
@@ -38,9 +39,19 @@ class NumpyBackend:
                     if sees_before(bound.owner)
                 ]
                 with work.held(group):
-                    for tensor in group.tensors:
-                        with device_of(tensor.parameter.data):
-                            _run_on(tensor, group, befores)
+                    if all(getattr(bound.owner, "tensors_in_parallel", False) for bound in group.rules):
+                        # The largest first, so that threads end at the same time.
+                        tensors = sorted(group.tensors, key=lambda tensor: -tensor.parameter.data.size)
+                        WORKERS.run([partial(_run, tensor, group, befores) for tensor in tensors], thread_count())
+                    else:
+                        for tensor in group.tensors:
+                            _run(tensor, group, befores)
+
+
+def _run(tensor: Tensor, group: Group, befores: Sequence[tuple[int, int]]) -> None:
+    # Compiled kernels do not warn either; skip_nonfinite looks at the results.
+    with np.errstate(all="ignore"), device_of(tensor.parameter.data):
+        _run_on(tensor, group, befores)
 
 
 def _run_on(tensor: Tensor, group: Group, befores: Sequence[tuple[int, int]]) -> None:

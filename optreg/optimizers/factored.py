@@ -18,6 +18,7 @@ class Factored:
 
     rules: ClassVar[tuple[str, ...]] = ("rule", "rule_of_vectors")
     elementwise: ClassVar[bool] = False
+    tensors_in_parallel: ClassVar[bool] = True
 
     def rule_for(self, param: Any) -> str:
         """``rule`` for what has rows and columns of real numbers."""
@@ -116,8 +117,11 @@ class Adafactor(Factored, GradientMethod):
         update = _divided(grad, row, col, self.least(param))
         rate = self.rate(_rms_of(param.__getitem__, param), _rms_of(update, param))
         for block in _blocks(param):
-            param[block] *= 1 - self.lr * self.weight_decay
-            param[block] -= rate * update(block)
+            step = update(block)
+            step *= rate
+            if self.weight_decay:
+                param[block] *= 1 - self.lr * self.weight_decay
+            param[block] -= step
 
     def rule_of_vectors(self, param: Array, grad: Array, v: Array) -> None:
         v += self.t**self.beta2_decay * (grad * grad - v)
