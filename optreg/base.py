@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optreg import adapters, deprecated, registry
+from optreg import adapters, deprecated
 from optreg.arrays import device_of
 from optreg.backends.work import Decision
 from optreg.config import config_of
-from optreg.copying import Copied
-from optreg.errors import NameTakenError, NotSetUpError, OptregError, UnknownKeyError, did_you_mean
+from optreg.errors import NotSetUpError, OptregError
 from optreg.evaluation import evaluation_weights, refuse_while_evaluating
 from optreg.gradients import assign_gradients, compute_gradients, fit_gradients
-from optreg.hook import Hook, forget_slots, name_of_hook, timing_of
-from optreg.hyperparameters import holding, values_at
+from optreg.hook import forget_slots
+from optreg.hooked import Hooked
 from optreg.memory import begin_anew, remember, remembered_by
 from optreg.options import Options
 from optreg.overlaps import check_apart
-from optreg.passes import groups_at, keep_before, prepare_pass, run
-from optreg.rule import sees_before
+from optreg.passes import groups_at
+from optreg.signatures import holding, values_at
 from optreg.states import States, fill_slots
 from optreg.targets import as_target, check_parameter, named_parameters, uninitialized_names
 
 
-class Optimizer(Copied):
+class Optimizer(Hooked):
     """The base of all optimizers: a target, a step count, states, and hooks.
 
     A subclass overrides :meth:`update`. If it needs the gradient at one point only, it is a
@@ -45,24 +44,18 @@ class Optimizer(Copied):
     epoch: int = 0
 
     _use_cleargrads: bool = False
-    _hooks: dict[str, Any]
     _states: States
-    _hook_states: dict[str, States]
     _options: Options
     _decision: Decision
     _is_evaluating: bool = False
-    _before: dict[str, Any]
-    _lossfun: Callable[[], Any] | None
 
     def __new__(cls, *args: Any, **kwds: Any) -> Any:  # noqa: ARG004 (they are for __init__)
         # Not in __init__: a subclass need not call it, and classes written for Chainer do not.
         self = super().__new__(cls)
         try:
-            self._hooks = {}
-            self._before = {}
             self._decision = Decision()
             self._options = Options(self, {})
-            self._lossfun = None
+            self._keep_no_hooks()
         except AttributeError as error:  # of attrs.frozen and of frozen dataclasses
             raise TypeError(
                 f"{cls.__name__} is frozen, but an optimizer counts its steps and keeps hooks; "
@@ -261,96 +254,6 @@ class Optimizer(Copied):
 
     def _require_target(self) -> None:
         _ = self.target
-
-    # Hooks
-
-    def add_hook(self, hook: Any, name: str | None = None, **arguments: Any) -> None:
-        """Register a hook; hooks run in the order of registration.
-
-        Args:
-            hook: any callable that takes the optimizer, a :class:`Hook`, or a registered name: a hook's, or a hook
-                set's, which stands for its hooks in order.
-            name: what to register it as; by default ``hook.name``, or the name of the function or class.
-            arguments: the hook's own, where it is given by name.
-
-        Raises:
-            TypeError: not callable, or a lambda without a name.
-            NameTakenError: (a KeyError) there is a hook of that name.
-        """
-        if isinstance(hook, str):
-            hooks: Iterable[tuple[Any, str | None]] = registry.make_hooks(hook, arguments, name)
-        elif arguments:
-            raise TypeError(
-                f"arguments ({', '.join(arguments)}) go with a hook's registered name, as in "
-                f"add_hook('weight_decay', rate=1e-4); give them to the hook itself"
-            )
-        else:
-            hooks = [(hook, name)]
-        added: dict[str, Any] = {}
-        for each, known_as in hooks:
-            key = self._key_of_hook(each, known_as)
-            if key in self._hooks or key in added:
-                raise NameTakenError(
-                    f"the hook {key} already exists; remove it with remove_hook({key!r}), or give another name"
-                )
-            added[key] = each
-        self._hooks.update(added)
-
-    @staticmethod
-    def _key_of_hook(hook: Any, name: str | None) -> str:
-        if not callable(hook) or (isinstance(hook, type) and issubclass(hook, Hook)):
-            raise TypeError(
-                f"a hook function must be callable with the optimizer, but {hook!r} is not; "
-                f"give a function, an instance of a Hook, or a registered name"
-            )
-        timing_of(hook)
-        return str(name or name_of_hook(hook))
-
-    def remove_hook(self, name: str) -> None:
-        """Remove a hook by the name it was registered with, and its states.
-
-        Raises:
-            UnknownKeyError: (a KeyError) no such hook; the message lists those there are.
-        """
-        if name not in self._hooks:
-            raise UnknownKeyError(
-                f"there is no hook {name!r}; there are: {', '.join(self._hooks) or 'none'}."
-                f"{did_you_mean(name, self._hooks)}"
-            )
-        forget_slots(self._hooks.pop(name))
-        vars(self).get("_hook_states", {}).pop(name, None)
-
-    def call_hooks(self, timing: Literal["pre", "post"] = "pre") -> None:
-        """Run the hooks that come before the update, or those that come after it, in order.
-
-        An optimizer with an :meth:`update` of its own calls this before and after it changes the parameters.
-        """
-        self._require_target()
-        try:
-            for hook in tuple(self._hooks.values()):  # a hook may add or remove hooks
-                if timing_of(hook) == timing and self._has_hook(hook):
-                    hook(self)
-                    self._after_hook()
-        finally:
-            self._lossfun = None
-        self._keep_or_forget(timing)
-
-    def _keep_or_forget(self, timing: Literal["pre", "post"]) -> None:
-        """Before an update, copy the parameters where a hook after it wants them as they were."""
-        if timing == "post":
-            self._before.clear()
-        elif any(map(sees_before, self._hooks.values())):
-            keep_before(self)
-
-    def _after_hook(self) -> None:
-        """What is to be done after each hook that is called alone."""
-
-    def _run_rules_of_hooks(self, hooks: Sequence[Any], t: int) -> None:
-        """Run the rules of some hooks in a pass of their own."""
-        run(prepare_pass(self, [(hook, t) for hook in hooks]))
-
-    def _has_hook(self, hook: Any) -> bool:
-        return any(each is hook for each in self._hooks.values())
 
     # What is written down
 

@@ -11,8 +11,8 @@ from optreg import registry
 from optreg.encoding import config_of_schedule
 from optreg.errors import ConfigError
 from optreg.hook import name_of_hook
-from optreg.hyperparameters import signature, values_of
 from optreg.schedules import Schedule
+from optreg.signatures import signature, values_of
 
 
 def config_of(optimizer: Any) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 
 from optreg.arrays import Array, compute_dtype, device_of
 from optreg.errors import OptregError
-from optreg.hyperparameters import holding, values_at
 from optreg.masters import MASTER, has_master, present
 from optreg.passes import groups_at, step_of
+from optreg.signatures import holding, values_at
 from optreg.targets import named_parameters
 
 

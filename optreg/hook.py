@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Literal
 
 from optreg.copying import Copied
 from optreg.errors import OptregError
-from optreg.hyperparameters import values_of
 from optreg.passes import hook_states, prepare_pass, run
 from optreg.rule import keeps_states
+from optreg.signatures import values_of
 from optreg.states import States
 from optreg.targets import named_parameters
 

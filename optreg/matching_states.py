@@ -14,13 +14,13 @@ from optreg.base import Optimizer
 from optreg.checkpoints import HOOKS, entries_of
 from optreg.dictionaries import DictionaryDeserializer
 from optreg.hook import prepare_hook_states
-from optreg.hyperparameters import NOTHING, holding
 from optreg.masters import MASTER, has_master, wants_master
 from optreg.matching import Match
 from optreg.memory import remembered_by
 from optreg.optimizer import GradientMethod
 from optreg.passes import groups_at
 from optreg.rule import has_rule, rule_of, slots_of, used_slots
+from optreg.signatures import NOTHING, holding
 from optreg.states import States, fill, misfits
 from optreg.targets import named_parameters, uninitialized_names
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from optreg.arrays import Array, array_module, device_of, to_host
 from optreg.errors import OptregError, SkipStep
-from optreg.hyperparameters import holding, values_at
 from optreg.memory import remember, remembered_by
 from optreg.passes import prepare_pass, run
 from optreg.rule import Measure
+from optreg.signatures import holding, values_at
 from optreg.targets import named_parameters
 
 

@@ -14,7 +14,7 @@ from optreg.errors import OptregError, SkipStep
 from optreg.evaluation import refuse_while_evaluating
 from optreg.gradients import fill_gradients, fit_gradients
 from optreg.hook import name_of_hook, observes
-from optreg.hyperparameters import Hyperparameter, boolean, common, holding
+from optreg.hyperparameters import Hyperparameter, boolean
 from optreg.masters import widened
 from optreg.measuring import Totals, measure_all, restored_on_error
 from optreg.overlaps import check_apart
@@ -22,6 +22,7 @@ from optreg.passes import groups_at, keep_before, prepare_pass, run, run_rule
 from optreg.plan import Plan, plan_hooks
 from optreg.repeat import Repeats
 from optreg.rule import OwnedRule, has_rule, measures, sees_before
+from optreg.signatures import common, holding
 from optreg.targets import check_parameter, named_parameters
 
 __all__ = ["GradientMethod", "Optimizer"]

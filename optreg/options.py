@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from optreg.errors import ConfigError, PatternError, UnknownHyperparameterError
-from optreg.hyperparameters import NOTHING, Hyperparameter, hyperparameter, signature
+from optreg.hyperparameters import Hyperparameter
+from optreg.signatures import NOTHING, hyperparameter, signature
 
 
 def _hyperparameter(owner: object, name: str) -> Hyperparameter:

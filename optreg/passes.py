@@ -14,10 +14,10 @@ from optreg.backends import current_backend
 from optreg.backends.work import BoundRule, Group, Repeatable, Tensor, Work
 from optreg.errors import HyperparameterError, OptregError
 from optreg.gradients import fit_gradients
-from optreg.hyperparameters import NOTHING, holding, overrides_at, values_at
 from optreg.masters import MASTER, has_master, present, wants_master
 from optreg.overlaps import part_gradients
 from optreg.rule import BEFORE, OwnedRule, keeps_states, rule_of, sees_before, used_slots
+from optreg.signatures import NOTHING, holding, overrides_at, values_at
 from optreg.states import States
 from optreg.targets import named_parameters
 from optreg.tracing.nodes import Input

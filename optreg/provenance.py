@@ -100,7 +100,7 @@ def describe(offer: Offer, implementation: Any = None, hooks: Sequence[tuple[str
 def _hyperparameters(implementation: Any) -> tuple[Hyperparameter, ...]:
     if not isinstance(implementation, type):
         return ()
-    from optreg.hyperparameters import signature
+    from optreg.signatures import signature
 
     return tuple(signature(implementation).fields.values())
 

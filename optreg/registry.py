@@ -222,7 +222,7 @@ def _optimizer_class(offer: Offer) -> type[Any]:
 
 
 def _make(offer: Offer, cls: type[Any], arguments: Mapping[str, Any], defaults: Any = None) -> Any:
-    from optreg.hyperparameters import signature
+    from optreg.signatures import signature
 
     known = signature(cls)
     what = offer.shown_name

@@ -10,9 +10,9 @@ from optreg.backends import current_backend
 from optreg.backends.work import Repeatable, Work
 from optreg.contents import Contents
 from optreg.errors import OptregError
-from optreg.hyperparameters import NOTHING, holding, signature, values_at
 from optreg.passes import groups_at, step_of
 from optreg.rule import measures
+from optreg.signatures import NOTHING, holding, signature, values_at
 from optreg.targets import ArrayTarget, named_parameters
 
 MOST = 4

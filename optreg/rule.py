@@ -17,7 +17,7 @@ import attrs
 import numpy as np
 
 from optreg.errors import OptregError
-from optreg.hyperparameters import values_of
+from optreg.signatures import values_of
 
 BEFORE = "before"
 """In the rule of a hook after the update no slot, but the parameter as it was before the update."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from optreg.encoding import decoded, encoded
 from optreg.errors import CheckpointError
-from optreg.hyperparameters import signature
+from optreg.signatures import signature
 
 UNSAVED = "__unsaved__"
 """Marks a value that is a function or another object: it is named, but not saved."""

@@ -9,7 +9,8 @@ import pytest
 import optreg
 from optreg import GradientMethod
 from optreg.errors import HyperparameterError, UnknownHyperparameterError
-from optreg.hyperparameters import boolean, choice, fraction, nonnegative, number, positive, signature, values_of, whole
+from optreg.hyperparameters import boolean, choice, fraction, nonnegative, number, positive, whole
+from optreg.signatures import signature, values_of
 
 
 @attrs.define(eq=False)

@@ -15,13 +15,13 @@ import optreg
 ROOT = Path(optreg.__file__).parent
 
 ORDER = """
-    errors arrays contents copying schedules hyperparameters memory rule
+    errors arrays contents copying schedules hyperparameters signatures memory rule
     named_defaults builtin_defaults declarations hookspecs builtins
     entry_points offers namespaces hook_manager discovery lookup adapters
     config_reader hook_sets registering provenance registry
     overlaps targets gradients options layers encoding dictionaries
     tracing masters states snapshots checkpoint_files backends norms deprecated passes
-    hook repeat measuring plan config checkpoints evaluation base optimizer matching matching_states serializers
+    hook hooked repeat measuring plan config checkpoints evaluation base optimizer matching matching_states serializers
     hooks optimizers compare testing bench cli __init__ __main__
 """.split()  # noqa: SIM905 (to be read in lines)
 """The modules and subpackages of optreg in the order of the data: each imports only what stands before it."""

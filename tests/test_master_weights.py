@@ -13,8 +13,9 @@ import pytest
 import optreg
 from optreg import GradientMethod, Hook, Optimizer
 from optreg.errors import CheckpointError, HyperparameterError, OptregError, UnknownHyperparameterError
-from optreg.hyperparameters import positive, signature
+from optreg.hyperparameters import positive
 from optreg.rule import has_rule
+from optreg.signatures import signature
 
 SIZE = 20_011
 """More than a block of NumPy's."""

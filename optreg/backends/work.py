@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import attrs
 
 from optreg.arrays import Array, to_host
-from optreg.hyperparameters import holding
 from optreg.rule import OwnedRule
+from optreg.signatures import holding
 
 
 class Decision:

@@ -13,8 +13,8 @@ import numpy as np
 from optreg.backends import use_backend
 from optreg.bench.cases import Array, Shape, Variant
 from optreg.bench.devices import CPU, device_named
-from optreg.hyperparameters import values_of
 from optreg.registry import create
+from optreg.signatures import values_of
 
 
 @attrs.frozen

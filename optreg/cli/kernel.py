@@ -11,10 +11,10 @@ from optreg import lookup, registry
 from optreg.cli.output import looking_at_packages
 from optreg.errors import OptregError, UntraceableRuleError
 from optreg.hook import is_rule_hook, prepare_hook_states, timing_of
-from optreg.hyperparameters import signature
 from optreg.masters import has_master
 from optreg.passes import rule_inputs
 from optreg.rule import has_rule, rule_of, sees_before
+from optreg.signatures import signature
 from optreg.tracing.chain import Link, chain, stored_as, with_master
 from optreg.tracing.nodes import Input, Rule
 from optreg.tracing.trace import trace

@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 
 from optreg.errors import ConfigError, OptregError, UnknownNameError
-from optreg.hyperparameters import values_of
 from optreg.offers import BUILTIN
 from optreg.registry import create, names
+from optreg.signatures import values_of
 
 
 @attrs.frozen

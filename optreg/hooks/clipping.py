@@ -16,9 +16,10 @@ from optreg.copying import attributes_of
 from optreg.errors import HyperparameterError, OptregError
 from optreg.gradients import gradients_of
 from optreg.hook import Hook
-from optreg.hyperparameters import holding, nonnegative, number, values_at
+from optreg.hyperparameters import nonnegative, number
 from optreg.norms import global_norm
 from optreg.passes import step_of
+from optreg.signatures import holding, values_at
 
 
 @attrs.define(eq=False, repr=False)

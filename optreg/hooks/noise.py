@@ -11,8 +11,9 @@ import numpy as np
 from optreg.arrays import Array, array_module, device_of
 from optreg.gradients import changeable_gradients
 from optreg.hook import Hook
-from optreg.hyperparameters import holding, nonnegative, values_at
+from optreg.hyperparameters import nonnegative
 from optreg.passes import step_of
+from optreg.signatures import holding, values_at
 from optreg.targets import named_parameters
 
 

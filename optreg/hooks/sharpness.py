@@ -13,10 +13,11 @@ from optreg.arrays import Array, device_of, new_number, zero_state
 from optreg.errors import OptregError
 from optreg.gradients import gradients_of
 from optreg.hook import Hook, name_of_hook, timing_of
-from optreg.hyperparameters import holding, nonnegative, positive, values_at
+from optreg.hyperparameters import nonnegative, positive
 from optreg.masters import MASTER, has_master
 from optreg.norms import global_norm
 from optreg.passes import step_of
+from optreg.signatures import holding, values_at
 from optreg.targets import named_parameters
 
 _NEVER_ZERO = 1e-12

@@ -57,9 +57,6 @@ def _divided(array: Array, row: Array, col: Array, least: float = 0.0) -> Callab
     """Parts of an array over the root of the matrix with these means of rows and columns, or over ``least``."""
     root = np.sqrt(row / np.maximum(np.mean(row, axis=-2, keepdims=True), least))
     root_of_col = np.sqrt(col)
-    if isinstance(array, np.ndarray) and root.min() * root_of_col.min() > least:  # nothing is as small: two products do
-        of_row, of_col = 1 / root, 1 / root_of_col
-        return lambda block: np.multiply(product := array[block] * of_row[block], of_col, out=product)
 
     def part(block: Any) -> Array:
         divisor = root[block] * root_of_col

@@ -15,7 +15,7 @@ from optreg.base import Optimizer
 from optreg.errors import ConfigError, GradientError, HyperparameterError, OptregError, SkipStep
 from optreg.evaluation import refuse_while_evaluating
 from optreg.gradients import fill_gradients, fit_gradients
-from optreg.hyperparameters import choice, holding, nonnegative, positive, values_at, whole
+from optreg.hyperparameters import choice, nonnegative, positive, whole
 from optreg.optimizers.line_search import Line, Point, strong_wolfe
 from optreg.optimizers.vectors import (
     Vector,
@@ -29,6 +29,7 @@ from optreg.optimizers.vectors import (
     row_of,
     size_of,
 )
+from optreg.signatures import holding, values_at
 from optreg.targets import named_parameters
 
 _LEAST_CURVATURE = 1e-10

@@ -15,13 +15,14 @@ from optreg.copying import attributes_of
 from optreg.declarations import KINDS
 from optreg.errors import did_you_mean
 from optreg.hook import is_rule_hook, observes, prepare_hook_states
-from optreg.hyperparameters import Hyperparameter, signature
+from optreg.hyperparameters import Hyperparameter
 from optreg.lookup import discovery, find, implementation, is_installed, is_known, offers
 from optreg.offers import BUILTIN, Offer, Plugin
 from optreg.optimizer import GradientMethod
 from optreg.passes import rule_inputs
 from optreg.registry import hook_set
 from optreg.rule import Measure, has_rule, measures, rule_of
+from optreg.signatures import signature
 from optreg.snapshots import GENERATORS
 from optreg.tracing.nodes import Load, Reduction, Rule, Value, in_order, operands_of
 from optreg.tracing.trace import trace

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import optreg
-from optreg.hyperparameters import signature
+from optreg.signatures import signature
 
 Bits = dict[str, Any]
 

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from optreg.hyperparameters import boolean, choice, fraction, nonnegative, number, positive, whole
-from optreg_matrix.low_rank import corrected_rate, direction, is_turned, low_rank_shapes, matrix_shape
+from optreg_matrix.low_rank import corrected_rate, direction, is_turned, low_rank_shapes, matrix_shape, which_side
 from optreg_matrix.method import MatrixMethod, as_matrix
 
 _NEVER_ZERO = 1e-8
@@ -52,9 +52,7 @@ class APOLLOMini(MatrixMethod):
     scale_type: str = choice("tensor", ("tensor", "channel"), "what has a factor of its own")
     scale_front: bool = boolean(False, "limit the growth of what is already multiplied by the root of scale")
     norm_growth: float = number(1.01, low=1, doc="by which factor the norm of s may grow in a step")
-    proj_type: str = choice(
-        "std", ("std", "reverse_std", "left", "right"), "the side to be made small: the shorter one, or another"
-    )
+    proj_type: str = which_side()
     seed: int = whole(0, "of the random numbers")
 
     def slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:

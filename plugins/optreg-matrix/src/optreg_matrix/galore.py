@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 
-from optreg.hyperparameters import choice, fraction, nonnegative, positive, whole
+from optreg.hyperparameters import fraction, nonnegative, positive, whole
 from optreg_matrix.axes import not_finite
-from optreg_matrix.low_rank import corrected_rate, direction, is_turned, low_rank_shapes, matrix_shape
+from optreg_matrix.low_rank import corrected_rate, direction, is_turned, low_rank_shapes, matrix_shape, which_side
 from optreg_matrix.method import MatrixMethod, as_matrix
 
 
@@ -48,9 +48,7 @@ class GaLore(MatrixMethod):
     rank: int = whole(128, "how many directions there are at most", low=1)
     update_proj_gap: int = whole(200, "how many steps the directions are kept", low=1)
     scale: float = positive(0.25, "the length of the steps, as a multiple of AdamW's")
-    proj_type: str = choice(
-        "std", ("std", "reverse_std", "left", "right"), "the side to be made small: the shorter one, or another"
-    )
+    proj_type: str = which_side()
 
     def slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         projector, low = low_rank_shapes(matrix_shape(shape), self.proj_type, self.rank)

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from optreg.hyperparameters import choice
+
 
 class Adam(Protocol):
     """What is read of a method here."""
@@ -15,6 +17,13 @@ class Adam(Protocol):
     beta1: float
     beta2: float
     eps: float
+
+
+def which_side() -> Any:
+    """Declare which side of a matrix is made small."""
+    return choice(
+        "std", ("std", "reverse_std", "left", "right"), "the side to be made small: the shorter one, or another"
+    )
 
 
 def is_turned(shape: tuple[int, ...], side: str) -> bool:
