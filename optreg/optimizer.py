@@ -47,6 +47,8 @@ class GradientMethod(Optimizer):
         elementwise: False if ``rule`` needs whole tensors.
         tensors_in_parallel: a rule that runs as written changes nothing but its arrays, so that it may run on several
             tensors at the same time, on threads.
+        multiplies_matrices: such a rule spends its time in products or decompositions of matrices. NumPy's BLAS has
+            threads of its own for these, so tensors are shared only where threadpoolctl is installed to stop them.
         rules: the names of the methods that :meth:`rule_for` chooses from.
         changes_gradients: what the rule does to ``grad`` stays visible after the update.
         common_hyperparameters: what every optimizer can be made with, beside the arguments of its class.
@@ -54,6 +56,7 @@ class GradientMethod(Optimizer):
 
     elementwise: ClassVar[bool] = True
     tensors_in_parallel: ClassVar[bool] = False
+    multiplies_matrices: ClassVar[bool] = False
     rules: ClassVar[tuple[str, ...]] = ("rule",)
     changes_gradients: ClassVar[bool] = False
     common_hyperparameters: ClassVar[Mapping[str, Hyperparameter]] = common(_Common)

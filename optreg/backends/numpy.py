@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from optreg.arrays import Array, compute_dtype, device_of, real_elements
+from optreg.backends.blas import BLAS
+from optreg.backends.shares import shares_of
 from optreg.backends.work import BoundRule, Group, Tensor, Work
 from optreg.backends.workers import WORKERS, thread_count
 from optreg.masters import MASTER, present
@@ -39,13 +41,16 @@ class NumpyBackend:
                     if sees_before(bound.owner)
                 ]
                 with work.held(group):
-                    if all(getattr(bound.owner, "tensors_in_parallel", False) for bound in group.rules):
-                        # The largest first, so that threads end at the same time.
-                        tensors = sorted(group.tensors, key=lambda tensor: -tensor.parameter.data.size)
-                        WORKERS.run([partial(_run, tensor, group, befores) for tensor in tensors], thread_count())
-                    else:
-                        for tensor in group.tensors:
-                            _run(tensor, group, befores)
+                    alone, shares = shares_of(group, thread_count())
+                    _run_each(alone, group, befores)
+                    if shares:
+                        with BLAS.one_thread_each():
+                            WORKERS.run([partial(_run_each, share, group, befores) for share in shares], thread_count())
+
+
+def _run_each(tensors: Sequence[Tensor], group: Group, befores: Sequence[tuple[int, int]]) -> None:
+    for tensor in tensors:
+        _run(tensor, group, befores)
 
 
 def _run(tensor: Tensor, group: Group, befores: Sequence[tuple[int, int]]) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import attrs
 import numpy as np
 
+from optreg.backends.blas import BLAS
 from optreg.backends.native import numba_is_installed
+from optreg.backends.shares import LARGE
 from optreg.base import Optimizer
 from optreg.compare.task import Task
 from optreg.copying import attributes_of
@@ -27,7 +29,7 @@ from optreg.snapshots import GENERATORS
 from optreg.tracing.nodes import Load, Reduction, Rule, Value, in_order, operands_of
 from optreg.tracing.trace import trace
 
-__all__ = ["GradientMethod", "Optimizer", "Task", "hook_set"]
+__all__ = ["BLAS", "LARGE", "GradientMethod", "Optimizer", "Task", "hook_set"]
 
 ROUNDED = frozenset({"exp", "expm1", "log", "log1p", "power", "remainder", "tanh"})
 """Functions whose last bits differ from one library to another."""

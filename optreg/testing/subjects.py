@@ -202,15 +202,31 @@ def usable_backends(subject: Subject) -> Iterator[tuple[str, Any, str]]:
 @contextmanager
 def compiled_at_once(backend: str) -> Iterator[None]:
     """Run rules with a backend that waits for its compiler rather than letting NumPy do the first steps."""
-    before = os.environ.get("OPTREG_COMPILE")
-    os.environ["OPTREG_COMPILE"] = "now"
+    with _environment("OPTREG_COMPILE", "now"), optreg.use_backend(backend):
+        yield
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Run rules as they are written, with so many threads of optreg's own and none of the BLAS."""
+    with (
+        _environment("OPTREG_NUM_THREADS", str(count)),
+        internals.BLAS.one_thread_each(),
+        optreg.use_backend("numpy"),
+    ):
+        yield
+
+
+@contextmanager
+def _environment(variable: str, value: str) -> Iterator[None]:
+    before = os.environ.get(variable)
+    os.environ[variable] = value
     try:
-        with optreg.use_backend(backend):
-            yield
+        yield
     finally:
-        del os.environ["OPTREG_COMPILE"]
+        del os.environ[variable]
         if before is not None:
-            os.environ["OPTREG_COMPILE"] = before
+            os.environ[variable] = before
 
 
 def reference(run: Callable[[Any], Contents]) -> Contents:

@@ -112,18 +112,3 @@ def test_complex_matrices_are_pairs_of_real_numbers(cls):
         one.apply_gradients({"w": gradient.reshape(24)})
         other.apply_gradients({"w": gradient.view(complex)[..., 0]})
     np.testing.assert_array_equal(numbers, pairs.view(complex).reshape(3, 4))
-
-
-@pytest.mark.parametrize("cls", [Adafactor, CAME])
-def test_threads_leave_no_trace_in_the_bits(cls, monkeypatch):
-    found = []
-    for threads in "1", "3":
-        monkeypatch.setenv("OPTREG_NUM_THREADS", threads)
-        rng = np.random.default_rng(0)
-        arrays = {str(number): rng.normal(size=(40 + number, 30)) for number in range(9)}
-        optimizer = cls().setup(arrays)
-        for _ in range(3):
-            optimizer.apply_gradients({name: rng.normal(size=array.shape) for name, array in arrays.items()})
-        found.append(arrays)
-    for name, array in found[0].items():
-        np.testing.assert_array_equal(array, found[1][name])

@@ -301,6 +301,21 @@ SharesScratch.scratch = {}
 
 
 @attrs.define(eq=False)
+class RemembersOneTensor(GradientMethod):
+    """Has one place for what each tensor is to keep for itself."""
+
+    elementwise = False
+    tensors_in_parallel = True
+
+    lr: float = positive(0.1)
+
+    def rule(self, param, grad):
+        self.longer = 1 + 1 / (1 + param.size)
+        time.sleep(1e-3)
+        param -= self.lr * self.longer * grad
+
+
+@attrs.define(eq=False)
 class CountsFirst(Whole):
     """The step is counted before there is one."""
 
@@ -437,6 +452,7 @@ BROKEN = {
     "check_deterministic": (Wanders, EVERY_RUN_IS_ANOTHER),
     "check_instances_are_apart": (NoticesOthers, "check_threads"),
     "check_threads": (SharesScratch, ""),
+    "check_tensors_in_parallel": (RemembersOneTensor, ""),
     "check_failing_loss": (CountsFirst, ""),
     "check_failing_hook": (DecaysFirst, "check_skipped_steps"),
     "check_exception_in_the_middle": (WithoutFinally, ""),

@@ -21,7 +21,7 @@ LEVEL_1 = {
         check_zero_dimensional check_strided check_shared check_late_parameters
         check_gradients_are_kept check_none_gradients
         check_minimizes_a_quadratic check_minimizes_rosenbrock check_learns_a_logistic_regression
-        check_deterministic check_instances_are_apart check_threads
+        check_deterministic check_instances_are_apart check_threads check_tensors_in_parallel
         check_failing_loss check_failing_hook check_exception_in_the_middle
         check_resuming check_serializers
         check_builtin_hooks check_hooks_are_called check_skipped_steps

@@ -138,7 +138,7 @@ def test_at_the_end_it_is_said_what_was_run_skipped_and_expected(acme, site, tmp
     result = run_pytest(site, tmp_path, SUITES, "-q", settings=SETTINGS["strict"])
     assert result.returncode == 0, result.stdout
     lines = result.stdout.splitlines()
-    assert "optimizer acme/heavy_ball: 37 checks run" in lines
+    assert "optimizer acme/heavy_ball: 37 checks run; 1 skipped" in lines
     assert "hook acme/halve: 14 checks run; 3 skipped" in lines
     assert any("check_hook_cost: skipped: it is not an elementwise rule" in line for line in lines)
     cost = "  check_step_cost: passed: reads 3 and writes 2 arrays of the parameter's size, one pass"
@@ -176,7 +176,7 @@ def test_a_failure_is_a_sentence_or_a_traceback_with_the_authors_line(site, tmp_
     assert result.returncode == 1
     assert "my/wrong fails on a parameter without elements: RuntimeError: what is wrong;" in result.stdout
     assert 'raise RuntimeError("what is wrong")' in result.stdout
-    assert "2 failed, 34 deselected, 1 xfailed" in result.stdout
+    assert "2 failed, 35 deselected, 1 xfailed" in result.stdout
     assert "optimizer my/wrong: 3 checks run; 2 failed; 1 failure expected" in result.stdout
 
 
@@ -197,7 +197,7 @@ def test_the_processes_of_xdist_agree_on_the_names(acme, site, tmp_path):
     acme()
     result = run_pytest(site, tmp_path, SUITES, "-q", "-n", "2", "-k", "not minimizes and not learns")
     assert result.returncode == 0, result.stdout
-    assert "48 passed, 3 skipped" in result.stdout
+    assert "48 passed, 4 skipped" in result.stdout
 
 
 def test_without_pytest_the_checks_run_and_the_suites_say_what_to_install(acme, site):

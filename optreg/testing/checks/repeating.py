@@ -5,10 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import numpy as np
+
 from optreg.testing.catalog import check
+from optreg.testing.internals import LARGE
 from optreg.testing.problems import Contents, Problem, contents_of, differing, names_in
-from optreg.testing.results import fail
-from optreg.testing.subjects import OptimizerSubject
+from optreg.testing.results import fail, skip
+from optreg.testing.subjects import OptimizerSubject, threads
 
 THREADS = 4
 
@@ -74,3 +77,22 @@ def check_threads(subject: OptimizerSubject) -> None:
                 f"{subject.name} gives other numbers where other threads have optimizers of their own: "
                 f"{names_in(different)} differ; keep no arrays for scratch on the class or in the module"
             )
+
+
+@check("optimizer", level="1")
+def check_tensors_in_parallel(subject: OptimizerSubject) -> None:
+    """One that says tensors_in_parallel gives the bits on several threads that it gives on one."""
+    if not getattr(subject.create(), "tensors_in_parallel", False):
+        skip("it does not say tensors_in_parallel")
+    shapes = {f"W{number}": (256, LARGE // 256 + number) for number in range(THREADS)}
+    with threads(1):
+        expected = subject.run(range(3), Problem(shapes, np.float32))
+    with threads(THREADS):
+        found = subject.run(range(3), Problem(shapes, np.float32))
+    different = differing(expected, found)
+    if different:
+        fail(
+            f"{subject.name} says tensors_in_parallel, and gives other numbers with several threads than with one: "
+            f"{names_in(different)} differ; let the rule change nothing but its arrays (keep nothing of a tensor on "
+            f"the instance, count nothing, draw no random numbers), or leave tensors_in_parallel out"
+        )

@@ -11,7 +11,17 @@ from optreg.errors import HyperparameterError
 
 POLAR_EXPRESS = [(8.2872, -23.5959, 17.3004), (4.1071, -2.9478, 0.5448), (3.9487, -2.9089, 0.5518)]
 NEWTON = (1.5, -0.5, 0.0)
-SHAPES = [(1, 1), (1, 7), (7, 1), (6, 6), (6, 7), (8, 20), (20, 8), (3, 90)]
+SHAPES = [
+    (1, 1),
+    (1, 7),
+    (7, 1),
+    (6, 6),
+    (6, 7),
+    (8, 20),
+    (20, 8),
+    (3, 90),
+    (300, 450),
+]  # the last is multiplied by blocks
 
 
 def expected(matrix, steps):
@@ -42,17 +52,18 @@ def test_five_of_jordans_steps_bring_all_but_the_smallest_singular_values_betwee
     assert 0.68 < found.min() < found.max() < 1.21
 
 
-@pytest.mark.parametrize("shape", [(30, 30), (30, 120)], ids=str)
+@pytest.mark.parametrize("shape", [(30, 30), (30, 120), (200, 800)], ids=str)
 @pytest.mark.parametrize("steps", [5, 20])
 def test_rounding_grows_little_where_singular_values_are_tiny(shape, steps):
     rng = np.random.default_rng(0)
     u, _, vh = np.linalg.svd(rng.normal(size=shape), full_matrices=False)
-    for values in (np.geomspace(1, 1e-8, 30), np.arange(30) < 4):
+    count = min(shape)
+    for values in (np.geomspace(1, 1e-8, count), np.arange(count) < 4, np.arange(count) < 1):
         matrix = ((u * values) @ vh).astype(np.float32)
         found = orthogonalized(matrix.copy(), [QUINTIC] * steps, EPS)
         wanted = expected(matrix.astype(np.float64), [QUINTIC] * steps)
         if steps == 5:  # after twenty, any rounding error is as large as the largest singular value
-            assert np.linalg.norm(found - wanted, 2) < 0.02
+            assert np.linalg.norm(found - wanted, 2) < 0.004
         assert np.linalg.norm(found, 2) < 1.25
 
 

@@ -28,6 +28,8 @@ class MatrixMethod(GradientMethod):
     """
 
     elementwise: ClassVar[bool] = False
+    tensors_in_parallel: ClassVar[bool] = True
+    multiplies_matrices: ClassVar[bool] = True
     real_only: ClassVar[bool] = False
     rules: ClassVar[tuple[str, ...]] = ("rule", "adamw")
 

@@ -31,19 +31,18 @@ class OrthogonalizedMomentum(MatrixMethod):
     eps: float = positive(EPS, "what is added to the norm that a matrix is divided by")
 
     def orthogonalized_momentum(self, grad: Any, buf: Any) -> Any:
-        """The direction of a step, as a matrix; moves ``buf``, the average of gradients, on."""
-        update = np.empty_like(grad)
-        in_blocks(self._average, grad, buf, update)
-        return orthogonalized(as_matrix(update), steps_of(self.ns_coefficients, self.ns_steps), self.eps)
+        """The direction of a step, as a matrix; moves ``buf``, the average of gradients, on; overwrites ``grad``."""
+        in_blocks(self._average, grad, buf)
+        return orthogonalized(as_matrix(grad), steps_of(self.ns_coefficients, self.ns_steps), self.eps)
 
-    def _average(self, grad: Any, buf: Any, update: Any) -> None:
-        np.multiply(grad, 1 - self.momentum, out=update)
+    def _average(self, grad: Any, buf: Any) -> None:
+        grad *= 1 - self.momentum
         buf *= self.momentum
-        buf += update
+        buf += grad
         if self.nesterov:
-            update += self.momentum * buf
+            grad += self.momentum * buf
         else:
-            update[...] = buf
+            grad[...] = buf
 
     def move(self, param: Any, direction: Any) -> None:
         """Make a step; ``direction`` is overwritten."""

@@ -51,6 +51,7 @@ class PSGDKron(MatrixMethod):
     """
 
     real_only: ClassVar[bool] = True
+    tensors_in_parallel: ClassVar[bool] = False  # the order of tensors decides which random numbers each of them gets
 
     lr: float = positive(1e-3)
     b1: float = fraction(0.9)

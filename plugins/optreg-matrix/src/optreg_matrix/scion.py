@@ -50,6 +50,8 @@ class Scion(GradientMethod):
     """
 
     elementwise: ClassVar[bool] = False
+    tensors_in_parallel: ClassVar[bool] = True
+    multiplies_matrices: ClassVar[bool] = True
     rules: ClassVar[tuple[str, ...]] = ("rule", "rule_of_vectors")
 
     lr: float = positive(1e-3, "the length of a step, as a part of the radius")
