@@ -12,6 +12,9 @@ from optreg.backends.work import Group, Tensor
 LARGE = 65_536
 """Elements of a tensor that a thread may take alone; with fewer, threads would mostly wait for the interpreter."""
 
+LARGE_MATRIX = 16_384
+"""The same where matrices are multiplied."""
+
 EFFICIENCY = 0.8
 """How much two threads of BLAS in one product do, beside one thread each in two products, where it was measured."""
 
@@ -37,7 +40,8 @@ def shares_of(group: Group, threads: int) -> tuple[Sequence[Tensor], Sequence[Se
         while first < len(tensors) and _size(tensors[first]) * threads * EFFICIENCY > left:
             left -= _size(tensors[first])
             first += 1
-    large = [[tensor] for tensor in tensors[first:] if _size(tensor) >= LARGE]
+    least = LARGE_MATRIX if with_products else LARGE
+    large = [[tensor] for tensor in tensors[first:] if _size(tensor) >= least]
     small = tensors[first + len(large) :]
     return tensors[:first], [*large, small] if small else large
 

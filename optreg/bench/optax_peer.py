@@ -116,7 +116,8 @@ OPTAX: Mapping[str, Callable[[Any, Values], Any]] = {
 DIFFERS = {
     "adan": "has 1 − β2 in the place of β2",
     "adafactor": "adds an eps to the squares",
-    "matrix/muon": "corrects its average for the start, and scales steps of wide matrices up rather than of tall ones",
+    "matrix/muon": "corrects its average for the start, scales steps of wide matrices up rather than of tall ones, and "
+    "has a Nesterov momentum in its AdamW",
 }
 """In what some of these are other formulas, to follow "its adan"."""
 

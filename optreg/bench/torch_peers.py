@@ -115,7 +115,11 @@ PYTORCH_OPTIMIZER: Table = {
             "weight_decouple": True,
         },
     ),
-    "adopt": Method("ADOPT", lambda h: {**_moments(h), "weight_decouple": True}),
+    "adopt": Method(
+        "ADOPT",
+        lambda h: {**_moments(h), "weight_decouple": True},
+        differs="clips to ±t^¼, and decays at its first step",
+    ),
     "lion": Method("Lion", _lion),
     "lamb": Method(
         "Lamb",

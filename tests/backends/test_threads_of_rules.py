@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -46,10 +47,17 @@ def _two_threads(monkeypatch):
 
 
 @pytest.fixture
-def _without_threadpoolctl(monkeypatch):
+def _another_blas():
+    """What is found out of the BLAS is found out for the test, and again after it."""
     assert BLAS.can_be_limited
+    del vars(BLAS)["_libraries"]
+    yield
+    vars(BLAS).pop("_libraries", None)
+
+
+@pytest.fixture
+def _without_threadpoolctl(_another_blas, monkeypatch):
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)
-    monkeypatch.delitem(vars(BLAS), "_libraries")
 
 
 def step(optimizer, *rows):
@@ -161,22 +169,74 @@ def test_threads_change_no_bit(monkeypatch):
         np.testing.assert_array_equal(one, two)
 
 
-def test_the_last_of_several_steps_gives_blas_its_threads_back():
-    outer, inner = BLAS.one_thread_each(), BLAS.one_thread_each()
-    outer.__enter__()
-    inner.__enter__()
-    outer.__exit__(None, None, None)
+def test_the_last_of_several_steps_on_whatever_thread_gives_blas_its_threads_back():
+    """Since threadpoolctl 3.8, the first thread that limits OpenBLAS is the only one that can."""
+    entered, left = threading.Event(), threading.Event()
+
+    def first():
+        with BLAS.one_thread_each():
+            entered.set()
+            left.wait(60)
+
+    step(Noting(together=2), 256, 256)
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert entered.wait(60)
     assert blas_threads() == 1
-    inner.__exit__(None, None, None)
+    with BLAS.one_thread_each():
+        left.set()
+        thread.join()
+        assert blas_threads() == 1
     assert blas_threads() == 2
 
 
+def test_who_limits_blas_on_another_thread_is_heeded_after_a_step():
+    step(Noting(together=2), 256, 256)
+    with ThreadPoolExecutor(1) as pool:
+
+        def limited():
+            with threadpool_limits(1, user_api="blas"):
+                return blas_threads()
+
+        assert pool.submit(limited).result() == 1
+        assert pool.submit(lambda: {threads for *_, threads in step(Noting(together=2), 256, 256)}).result() == {1}
+    assert blas_threads() == 2
+
+
+def test_an_interrupt_while_the_limit_is_taken_leaves_blas_its_threads(monkeypatch):
+    setting = BLAS._set
+
+    def interrupted(numbers):
+        monkeypatch.undo()
+        setting(numbers)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BLAS, "_set", interrupted)
+    with pytest.raises(KeyboardInterrupt), BLAS.one_thread_each():
+        pass
+    assert blas_threads() == 2
+
+
+@pytest.mark.usefixtures("_another_blas")
+@pytest.mark.parametrize("blas", ["accelerate", "openmp"])
+def test_a_blas_that_cannot_be_limited_as_a_whole_shares_products_by_itself(blas, monkeypatch):
+    if blas == "accelerate":
+        found = {"Build Dependencies": {"blas": {"name": "accelerate"}}}
+        monkeypatch.setattr(np, "show_config", lambda mode: found)
+    else:
+        monkeypatch.setattr("threadpoolctl.OpenBLASController._get_threading_layer", lambda library: "openmp")
+    assert not BLAS.can_be_limited
+    assert {thread for _, thread, _ in step(Noting(), 256, 256)} == {threading.get_ident()}
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
-def test_a_process_forked_in_the_middle_of_a_step_can_make_steps_of_its_own():
+def test_a_process_forked_in_the_middle_of_a_step_can_make_steps_of_its_own_and_has_its_threads_back():
     code = """
 import os, numpy as np, optreg, warnings
+from threadpoolctl import threadpool_info, threadpool_limits
 from optreg.backends.blas import BLAS
 warnings.simplefilter("ignore")  # Python 3.12 does not like forks of processes with threads
+threadpool_limits(2, user_api="blas")
 with BLAS.one_thread_each():
     BLAS._lock.acquire()
     child = os.fork()
@@ -184,9 +244,11 @@ with BLAS.one_thread_each():
         arrays = {name: np.ones((512, 256)) for name in "ab"}
         optimizer = optreg.create("adafactor").setup(arrays)
         optimizer.apply_gradients({name: np.ones((512, 256)) for name in "ab"})
-        os._exit(0 if (arrays["a"] != 1).all() else 1)
+        ended = (arrays["a"] != 1).all() and {each["num_threads"] for each in threadpool_info()} == {2}
+        os._exit(0 if ended else 1)
     status = os.waitpid(child, 0)[1]
     BLAS._lock.release()
 raise SystemExit(status)
 """
-    assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
+    environment = {**os.environ, "OPTREG_NUM_THREADS": "2"}
+    assert subprocess.run([sys.executable, "-c", code], timeout=120, env=environment, check=False).returncode == 0

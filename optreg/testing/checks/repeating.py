@@ -84,7 +84,8 @@ def check_tensors_in_parallel(subject: OptimizerSubject) -> None:
     """One that says tensors_in_parallel gives the bits on several threads that it gives on one."""
     if not getattr(subject.create(), "tensors_in_parallel", False):
         skip("it does not say tensors_in_parallel")
-    shapes = {f"W{number}": (256, LARGE // 256 + number) for number in range(THREADS)}
+    matrices = {f"W{number}": (256, LARGE // 256 + number) for number in range(THREADS)}
+    shapes = matrices | {f"b{number}": (LARGE + number,) for number in range(THREADS)}
     with threads(1):
         expected = subject.run(range(3), Problem(shapes, np.float32))
     with threads(THREADS):

@@ -21,7 +21,9 @@ class MatrixMethod(GradientMethod):
     """A method for matrices; what is none gets AdamW, with hyperparameters of its own.
 
     A subclass writes ``rule``, which gets whole arrays of two axes or more, none of them empty; :func:`as_matrix` makes
-    two axes of them. Arrays of fewer axes, and those for which ``matrix`` is False, go to :meth:`adamw`.
+    two axes of them. Arrays of fewer axes, and those for which ``matrix`` is False, go to :meth:`adamw`. Rules run on
+    several arrays at a time, on threads: a subclass whose rule changes anything else than its arguments (draws random
+    numbers, counts) says ``tensors_in_parallel = False``.
 
     Attributes:
         real_only: arrays of complex numbers go to :meth:`adamw` as well.

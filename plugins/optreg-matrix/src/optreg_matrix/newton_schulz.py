@@ -39,17 +39,18 @@ def orthogonalized(matrix: Any, steps: Sequence[Coefficients], eps: float) -> An
         eps: keeps a matrix of zeros from division by zero.
 
     Returns:
-        A new matrix.
+        A new matrix, or the given one.
     """
     short, long = sorted(matrix.shape)
     is_tall = matrix.shape[0] == long
-    together = 5 * long > 7 * short  # from here on, this takes fewer operations
-    x = matrix
+    together = 5 * long > 7 * short  # from here on, this takes less time on processors
+    x, spare = matrix, np.empty_like(matrix)
     x /= np.linalg.norm(x) + eps
     for part in _parts(steps) if together else ([step] for step in steps):
         gram = x.conj().T @ x if is_tall else x @ x.conj().T  # NumPy computes one half of it, and copies
         factor = _factor(gram, part)
-        x = x @ factor if is_tall else factor @ x
+        np.matmul(*((x, factor) if is_tall else (factor, x)), out=spare)
+        x, spare = spare, x
     return x
 
 

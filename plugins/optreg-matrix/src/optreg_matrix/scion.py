@@ -76,7 +76,8 @@ class Scion(GradientMethod):
         buf *= self.momentum
         buf += (1 - self.momentum) * grad
         if self.norm.startswith("spectral"):
-            direction = self._spectral(buf)
+            grad[...] = buf
+            direction = self._spectral(grad)
         elif self.norm == "sign":
             direction = np.sign(buf) / (as_matrix(buf).shape[1] if self.normalized else 1)
         else:
@@ -86,12 +87,13 @@ class Scion(GradientMethod):
             param *= 1 - self.lr
         param -= (self.lr * self.scale) * direction.reshape(param.shape)
 
-    def _spectral(self, buf: Any) -> Any:
-        outputs, inputs, *filters = buf.shape
+    def _spectral(self, tensor: Any) -> Any:
+        """The direction of a step along a tensor, which is overwritten."""
+        outputs, inputs, *filters = tensor.shape
         length = (outputs / inputs if self.normalized else outputs) ** 0.5
         if self.norm == "spectral_max":
             length = max(1.0, length)
-        direction = orthogonalized(as_matrix(buf.copy()), steps_of(self.ns_coefficients, self.ns_steps), EPS)
+        direction = orthogonalized(as_matrix(tensor), steps_of(self.ns_coefficients, self.ns_steps), EPS)
         direction *= length / prod(filters)
         return direction
 
