@@ -84,13 +84,17 @@ NOT_IN_FULL = (
 )
 """What runs here, but not as it is meant."""
 
+PAGES = {"matrix": "matrices"}
+"""The page about each namespace that has one."""
+
 HEADS = ("", "Optimizer", "Test accuracy", "Lowest to highest", "Best", "Learning rate", "Steps to target", "µs a step")
 WIDTHS = (5, 25, 12, 18, 10, 12, 10, 10)
 
 
 def _row(place: int, result: Any, row: Summary) -> tuple[str, ...]:
     name = result.contestant.name
-    shown = f":doc:`{name} <optimizers/{name}>`" if name in builtin_names() else f"``{name}``"
+    page = f"optimizers/{name}" if name in builtin_names() else PAGES.get(name.partition("/")[0])
+    shown = f"``{name}``" if page is None else f":doc:`{name} <{page}>`"
     missing = "diverged" if row.diverged else "failed"
     unfinished = row.diverged + row.failed
     final = f"{row.final.median:.3f}" if row.final else missing

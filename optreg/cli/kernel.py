@@ -13,7 +13,7 @@ from optreg.errors import OptregError, UntraceableRuleError
 from optreg.hook import is_rule_hook, prepare_hook_states, timing_of
 from optreg.masters import has_master
 from optreg.passes import rule_inputs
-from optreg.rule import has_rule, rule_of, sees_before
+from optreg.rule import Measure, OwnedRule, has_rule, measures, names_of_rules, rule_of, sees_before
 from optreg.signatures import signature
 from optreg.tracing.chain import Link, chain, stored_as, with_master
 from optreg.tracing.nodes import Input, Rule
@@ -37,59 +37,92 @@ from optreg.tracing.trace import trace
     show_default=True,
     help="Of the parameters.",
 )
+@click.option(
+    "--shape",
+    default="2",
+    show_default=True,
+    help="Of the parameter, such as 4x3, which some choose their rule by.",
+)
 @click.option("--master-weights", is_flag=True, help="With float32 copies of float16 parameters.")
 @click.option(
     "--step", type=click.IntRange(min=1), default=2, show_default=True, help="The step: first ones may differ."
 )
-def kernel(name: str, *, backend: str, hooks: tuple[str, ...], dtype: str, master_weights: bool, step: int) -> None:
+def kernel(
+    name: str, *, backend: str, hooks: tuple[str, ...], dtype: str, shape: str, master_weights: bool, step: int
+) -> None:
     """Print the kernel that is compiled for the optimizer NAME, such as adamw or acme/sophia.
+
+    Where the optimizer measures all tensors before it changes them, that is printed first.
 
     \b
         optreg kernel adamw
         optreg kernel adamw --backend cuda --hook weight_decay --hook lasso
+        optreg kernel adafactor --shape 4
     """
+    comment = "#" if backend == "numba" else "//"
     with looking_at_packages():
         optimizer = _made(registry.get(name), name)
         if master_weights:
             optimizer.master_weights = True
-        rule, owners = _joined(optimizer, name, hooks, np.dtype(dtype), step)
-        texts = _texts(rule, backend)
-    comment = "#" if backend == "numba" else "//"
-    for line in _facts(rule, owners, step):
-        click.echo(f"{comment} {line}".rstrip())
-    for text in texts:
-        click.echo(f"\n{text.rstrip()}")
+        before, after = _set_up(optimizer, name, hooks, np.ones(_lengths(shape), dtype), step)
+        passes: list[tuple[str, list[Any], Measure | None]] = [("Step", [*before, optimizer, *after], None)]
+        if measures(optimizer):
+            first = "What is measured before step", [*before, optimizer], Measure(optimizer)
+            passes = [first, ("Step", [optimizer, *after], None)]
+        printed = []
+        for what, owners, measure in passes:
+            rule = _joined(optimizer, owners, measure)
+            facts = [f"{comment} {line}".rstrip() for line in _facts(f"{what} {step}", rule, owners)]
+            printed.append("\n".join([*facts, *(f"\n{text.rstrip()}" for text in _texts(rule, backend))]))
+    click.echo("\n\n\n".join(printed))
 
 
-def _joined(
-    optimizer: Any, name: str, hooks: tuple[str, ...], dtype: np.dtype[Any], step: int
-) -> tuple[Rule, list[Any]]:
-    """The joined rule of a step, and the owners of its parts."""
+def _lengths(shape: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(each) for each in shape.split("x"))
+    except ValueError:
+        raise click.BadParameter(f"{shape!r} is no shape such as 4x3", param_hint="--shape") from None
+
+
+def _set_up(
+    optimizer: Any, name: str, hooks: tuple[str, ...], array: np.ndarray[Any, Any], step: int
+) -> tuple[list[Any], list[Any]]:
+    """Set the optimizer up with one parameter, at a step; returns the hooks before the update, and those after it."""
     if not has_rule(optimizer):
         raise OptregError(f"{name} has no rule, but its own way to update parameters, so nothing is compiled for it")
-    made = [(each, _made_hook(each)) for each in hooks]
-    before = [hook for _, hook in made if timing_of(hook) == "pre"]
-    after = [hook for _, hook in made if timing_of(hook) == "post"]
-    optimizer.setup({"w": np.ones(2, dtype)})
-    parameter = optimizer.target["/w"]
-    parameter.grad = np.ones(2, dtype)
+    made = [_made_hook(each) for each in hooks]
+    before = [hook for hook in made if timing_of(hook) == "pre"]
+    after = [hook for hook in made if timing_of(hook) == "post"]
+    optimizer.setup({"w": array})
+    optimizer.target["/w"].grad = np.ones_like(array)
     for number, hook in enumerate([*before, *after]):
         optimizer.add_hook(hook, name=str(number))
         object.__setattr__(hook, "t", step - 1 if timing_of(hook) == "pre" else step)
-    of_hooks = list(prepare_hook_states(optimizer).items())
     optimizer.t = step
+    return before, after
+
+
+def _joined(optimizer: Any, owners: list[Any], measure: Measure | None) -> Rule:
+    """The joined rule of a pass; ``measure`` stands in it for the optimizer's own rule."""
+    parameter, state_of_optimizer = optimizer.target["/w"], optimizer._states["/w"]
+    dtype = parameter.data.dtype
+    of_hooks = list(prepare_hook_states(optimizer).items())
     links = []
-    owners = [*before, optimizer, *after]
     for owner in owners:
         own = [states for name, states in of_hooks if optimizer._hooks[name] is owner]
-        state = optimizer._states["/w"] if owner is optimizer else own[0]["/w"] if own else {}
-        owned = rule_of(owner, parameter)
+        state = state_of_optimizer if owner is optimizer else own[0]["/w"] if own else {}
+        owned: OwnedRule = rule_of(owner, parameter)
+        if owner is optimizer and measure is not None:
+            owned, state = measure, state | {total: np.zeros(()) for total in measure.totals}
+        if owned.needs_whole_tensors:
+            others = "; with another --shape, another rule is printed" if len(names_of_rules(type(owner))) > 1 else ""
+            raise OptregError(f"the {owned} needs whole tensors, so it runs as it is written, uncompiled{others}")
         rule = trace(owned, rule_inputs(owned, parameter, state))
         links.append(Link(rule, not getattr(owner, "changes_gradients", False), sees_before(owner)))
     rule = chain(links)
-    if has_master(optimizer, optimizer._states["/w"]):
+    if has_master(optimizer, state_of_optimizer):
         rule = with_master(rule, dtype)
-    return stored_as(rule, {"param": dtype, "grad": dtype}), owners
+    return stored_as(rule, {"param": dtype, "grad": dtype})
 
 
 def _made_hook(name: str) -> Any:
@@ -123,12 +156,12 @@ def _texts(rule: Rule, backend: str) -> list[str]:
     return [f"// nvrtc {' '.join(OPTIONS)}\n{text}" for text in (*cuda.stages, cuda.step)]
 
 
-def _facts(rule: Rule, owners: list[Any], step: int) -> list[str]:
+def _facts(what: str, rule: Rule, owners: list[Any]) -> list[str]:
     """What the numbers in the text stand for."""
     names = [f"owners[{place}] is {type(owner).__name__}" for place, owner in enumerate(owners)]
     stored = {position for position, _ in rule.stores}
     return [
-        f"Step {step} of " + ", ".join(names),
+        f"{what} of " + ", ".join(names),
         "",
         *(f"scalars[{place}] is {source}" for place, source in enumerate(rule.scalars)),
         *(f"array {place} is {each.name} ({_kind(each, place in stored)})" for place, each in enumerate(rule.inputs)),

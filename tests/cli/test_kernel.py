@@ -91,6 +91,26 @@ def test_master_weights_are_an_array_more(backend):
     assert run("adamw", "--master-weights").stdout == run("adamw").stdout
 
 
+@pytest.mark.parametrize("backend", ["numba", "cuda"])
+def test_what_is_measured_is_a_kernel_before_that_of_the_step_with_the_hooks_before_the_update(backend):
+    text = run("prodigy", "--hook", "weight_decay", "--hook", "cautious", "--backend", backend).stdout
+    measured, step = text.split("Step 2 of ")
+    assert "What is measured before step 2 of owners[0] is WeightDecay, owners[1] is Prodigy\n" in measured
+    assert "1.along (float64, one number, changed)" in measured
+    assert step.startswith("owners[0] is Prodigy, owners[1] is Cautious\n")
+    assert "param (float32, changed)" in step
+    assert "param (float32, changed)" not in measured
+
+
+def test_the_rule_is_that_of_a_shape():
+    assert "array 2 is 0.v (float32, changed)" in run("adafactor", "--shape", "12").stdout
+    result = run("adafactor", "--shape", "4x3")
+    assert result.exit_code == 1
+    assert "the rule of Adafactor needs whole tensors" in result.stderr
+    assert "with another --shape, another rule is printed" in result.stderr
+    assert "'4by3' is no shape such as 4x3" in run("adafactor", "--shape", "4by3").stderr
+
+
 def test_a_third_partys_optimizer_and_hook_are_printed(site):
     site.install("rooted-optim", "1.0", {"rooted": "rooted"}, {"rooted": THIRD_PARTY})
     result = run("rooted/rooted", "--hook", "rooted/shrink", "--dtype", "float64")
