@@ -18,7 +18,7 @@ from optreg.backends.blas import BLAS
 
 
 def blas_threads():
-    return max(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+    return max(each["num_threads"] or 0 for each in threadpool_info() if each["user_api"] == "blas")
 
 
 class Noting(optreg.GradientMethod):
