@@ -43,7 +43,10 @@ def shares_of(group: Group, threads: int) -> tuple[Sequence[Tensor], Sequence[Se
     least = LARGE_MATRIX if with_products else LARGE
     large = [[tensor] for tensor in tensors[first:] if _size(tensor) >= least]
     small = tensors[first + len(large) :]
-    return tensors[:first], [*large, small] if small else large
+    shares = [*large, small] if small else large
+    if len(shares) == 1 and not with_products:  # nothing to share, so BLAS may use its threads
+        return group.tensors, []
+    return tensors[:first], shares
 
 
 def _size(tensor: Tensor) -> int:

@@ -99,6 +99,14 @@ def test_small_tensors_stay_on_one_thread():
     assert len({thread for _, thread, _ in seen}) == 1
 
 
+@pytest.mark.parametrize(("matrices", "threads"), [(True, 1), (False, 2)])
+def test_where_nothing_is_shared_small_matrices_are_multiplied_by_one_thread_of_blas(matrices, threads):
+    class Some(Noting):
+        multiplies_matrices = matrices
+
+    assert {found for *_, found in step(Some(), 8, 9)} == {threads}
+
+
 def test_a_rule_that_does_not_say_so_runs_on_the_calling_thread():
     class Silent(Noting):
         tensors_in_parallel = False
