@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import attrs
@@ -141,10 +142,10 @@ class Rule:
     guards: tuple[tuple[str, bool], ...]
     stores: tuple[tuple[int, Value], ...]
 
-    @property
-    def reductions(self) -> list[Reduction]:
+    @cached_property
+    def reductions(self) -> tuple[Reduction, ...]:
         """What must be known of whole tensors, each after those that it is made of."""
-        return [value for value in in_order(value for _, value in self.stores) if isinstance(value, Reduction)]
+        return tuple(value for value in in_order(value for _, value in self.stores) if isinstance(value, Reduction))
 
     @property
     def stages(self) -> list[list[Reduction]]:
