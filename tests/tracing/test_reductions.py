@@ -152,7 +152,7 @@ def test_a_slot_that_is_one_number_is_its_own_sum_and_mean():
     def rule(self, param, grad, m, n):
         param -= np.sum(n) + np.mean(n) + np.max(n * 2) + np.linalg.norm(n)
 
-    assert check(rule, "float64").reductions == []
+    assert check(rule, "float64").reductions == ()
 
 
 def test_a_slot_that_is_one_number_takes_a_reduction():
@@ -203,7 +203,7 @@ def test_reductions_that_nothing_uses_are_not_made():
 
     owner = owner_of(rule)
     made = trace(OwnedRule(owner), inputs_of(owner, *arrays_of("float32")))
-    assert made.reductions == []
+    assert made.reductions == ()
     assert sources(made).stages == ()
 
 
