@@ -17,6 +17,7 @@ from optreg.compare.experiment import Assignment, problem
 from optreg.compare.extras import needed
 from optreg.compare.task import Measure, Parameters, Task
 from optreg.registry import create
+from optreg.signatures import values_of
 
 FINISHED, DIVERGED, FAILED = "finished", "diverged", "failed"
 
@@ -95,6 +96,8 @@ def _train(assignment: Assignment, task: Task, loss_function: _Counted, curve: d
     twenty times a step gets no more gradients than the others.
     """
     optimizer = create(assignment.optimizer, **assignment.hyperparameters)
+    if values_of(optimizer).get("seed", 0) is None:  # what it draws is to be drawn again when the run is repeated
+        optimizer = create(assignment.optimizer, **{**assignment.hyperparameters, "seed": assignment.seed})
     parameters = task.initial_parameters(assignment.seed)
     optimizer.setup(parameters)
 

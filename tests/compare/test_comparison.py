@@ -16,6 +16,7 @@ from optreg.compare.table import cells, notes
 from optreg.compare.task import Measure
 from optreg.compare.training import DIVERGED, FAILED, FINISHED, Run, train
 from optreg.errors import ConfigError
+from optreg.optimizer import GradientMethod
 from optreg.registry import create, names, register, temporary
 
 LOSS = Measure("loss")
@@ -66,6 +67,25 @@ def test_the_seconds_of_a_run_never_fall():
 def test_the_same_assignment_gives_the_same_curve_again():
     one, other = (train(Assignment("digits", "adam", {}, 1, 20, 32, 20)) for _ in range(2))
     assert without_seconds(one.curve) == without_seconds(other.curve)
+
+
+def test_who_draws_random_numbers_draws_those_of_the_runs_seed_unless_it_has_one():
+    @attrs.define(eq=False)
+    class Noisy(GradientMethod):
+        lr: float = 0.01
+        seed: int | None = None
+
+        def update_one(self, param, state):
+            if not hasattr(self, "generator"):
+                self.generator = np.random.default_rng(self.seed)
+            param.data -= self.lr * self.generator.normal(size=param.data.shape)
+
+    with temporary():
+        register("my/noisy", Noisy)
+        first, again = (surface_run("my/noisy").curve for _ in range(2))
+        assert without_seconds(first) == without_seconds(again)
+        given = [train(Assignment("beale", "my/noisy", {"seed": seed}, 0, 20, None, 2000)) for seed in (0, 7)]
+        assert [each.curve["x"] == first["x"] for each in given] == [True, False]
 
 
 def test_a_run_that_diverges_says_so_and_warns_of_nothing():
