@@ -64,8 +64,9 @@ def page(comparison: Comparison) -> str:
             for note in [*notes(comparison), *NOT_IN_FULL, *_not_there(comparison)]
         ),
         title("To make it again"),
-        "The record of all runs is ``docs/data/digits.json``. The first command draws it, the second runs it once "
-        "more and says whether the numbers are the same, the third makes a new one, with whatever there is now:",
+        "The record of all runs is ``docs/data/digits.json``. The first command draws it; the second runs it once "
+        "more, with the packages that it has optimizers of, and says whether the numbers are the same; the third makes "
+        "a new one, with whatever there is now:",
         ".. code-block:: text\n\n"
         "   optreg compare --from docs/data/digits.json\n"
         "   optreg compare --again docs/data/digits.json --jobs 2\n"
