@@ -27,10 +27,11 @@ def shares_of(group: Group, threads: int) -> tuple[Sequence[Tensor], Sequence[Se
     """
     willing = [bound for bound in group.rules if getattr(bound.owner, "tensors_in_parallel", False)]
     # What has been traced changes nothing but its arrays.
-    at_once = willing and all(bound in willing or bound.of_real_elements for bound in group.rules)
+    if threads == 1 or not willing or not all(bound in willing or bound.of_real_elements for bound in group.rules):
+        return group.tensors, []
     with_products = any(getattr(bound.owner, "multiplies_matrices", False) for bound in willing)
     on_host = all(isinstance(tensor.parameter.data, np.ndarray) for tensor in group.tensors)
-    if threads == 1 or not (at_once and on_host) or (with_products and not BLAS.can_be_limited):
+    if not on_host or (with_products and not BLAS.can_be_limited):
         return group.tensors, []
     # The largest first, so that threads end at the same time.
     tensors = sorted(group.tensors, key=_size, reverse=True)

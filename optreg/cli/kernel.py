@@ -78,10 +78,10 @@ def kernel(
 
 
 def _lengths(shape: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(each) for each in shape.split("x"))
-    except ValueError:
-        raise click.BadParameter(f"{shape!r} is no shape such as 4x3", param_hint="--shape") from None
+    lengths = shape.split("x")
+    if not all(each.isdecimal() for each in lengths):
+        raise click.BadParameter(f"{shape!r} is no shape such as 4x3", param_hint="--shape")
+    return tuple(map(int, lengths))
 
 
 def _set_up(

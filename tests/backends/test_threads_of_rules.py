@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import optreg
 from optreg.backends import shares
 from optreg.backends.blas import BLAS
+from optreg.testing import check_optimizer
 
 
 def blas_threads():
@@ -122,6 +123,14 @@ def test_with_one_thread_nothing_is_shared_and_blas_keeps_its_own(monkeypatch):
 @pytest.mark.usefixtures("_without_threadpoolctl")
 def test_without_threadpoolctl_products_leave_the_threads_to_blas():
     assert {(thread, threads) for _, thread, threads in step(Noting(), 256, 256)} == {(threading.get_ident(), 2)}
+
+
+@pytest.mark.usefixtures("_without_threadpoolctl")
+def test_without_threadpoolctl_the_check_of_what_multiplies_matrices_says_that_it_shows_nothing():
+    with optreg.temporary():
+        optreg.register("my/noting", Noting, summary="Notes.")
+        (result,) = [each for each in check_optimizer("my/noting") if each.check == "check_tensors_in_parallel"]
+    assert (result.outcome, "threadpoolctl" in result.text) == ("skipped", True)
 
 
 @pytest.mark.usefixtures("_without_threadpoolctl")
@@ -243,6 +252,7 @@ def test_a_process_forked_in_the_middle_of_a_step_can_make_steps_of_its_own_and_
 import os, numpy as np, optreg, warnings
 from threadpoolctl import threadpool_info, threadpool_limits
 from optreg.backends.blas import BLAS
+from optreg.testing import check_optimizer
 warnings.simplefilter("ignore")  # Python 3.12 does not like forks of processes with threads
 threadpool_limits(2, user_api="blas")
 with BLAS.one_thread_each():

@@ -108,7 +108,8 @@ def test_the_rule_is_that_of_a_shape():
     assert result.exit_code == 1
     assert "the rule of Adafactor needs whole tensors" in result.stderr
     assert "with another --shape, another rule is printed" in result.stderr
-    assert "'4by3' is no shape such as 4x3" in run("adafactor", "--shape", "4by3").stderr
+    for wrong in ("4by3", "-1", "4x", ""):
+        assert f"{wrong!r} is no shape such as 4x3" in run("adafactor", f"--shape={wrong}").stderr
 
 
 def test_a_third_partys_optimizer_and_hook_are_printed(site):

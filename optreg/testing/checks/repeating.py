@@ -8,7 +8,7 @@ from threading import Barrier
 import numpy as np
 
 from optreg.testing.catalog import check
-from optreg.testing.internals import LARGE
+from optreg.testing.internals import BLAS, LARGE
 from optreg.testing.problems import Contents, Problem, contents_of, differing, names_in
 from optreg.testing.results import fail, skip
 from optreg.testing.subjects import OptimizerSubject, threads
@@ -82,8 +82,11 @@ def check_threads(subject: OptimizerSubject) -> None:
 @check("optimizer", level="1")
 def check_tensors_in_parallel(subject: OptimizerSubject) -> None:
     """One that says tensors_in_parallel gives the bits on several threads that it gives on one."""
-    if not getattr(subject.create(), "tensors_in_parallel", False):
+    optimizer = subject.create()
+    if not getattr(optimizer, "tensors_in_parallel", False):
         skip("it does not say tensors_in_parallel")
+    if getattr(optimizer, "multiplies_matrices", False) and not BLAS.can_be_limited:
+        skip("it multiplies matrices, which is left to the threads of the BLAS where threadpoolctl cannot limit them")
     matrices = {f"W{number}": (256, LARGE // 256 + number) for number in range(THREADS)}
     shapes = matrices | {f"b{number}": (LARGE + number,) for number in range(THREADS)}
     with threads(1):

@@ -11,17 +11,7 @@ from optreg.errors import HyperparameterError
 
 POLAR_EXPRESS = [(8.2872, -23.5959, 17.3004), (4.1071, -2.9478, 0.5448), (3.9487, -2.9089, 0.5518)]
 NEWTON = (1.5, -0.5, 0.0)
-SHAPES = [
-    (1, 1),
-    (1, 7),
-    (7, 1),
-    (6, 6),
-    (6, 7),
-    (8, 20),
-    (20, 8),
-    (3, 90),
-    (300, 450),
-]  # the last is multiplied by blocks
+SHAPES = [(1, 1), (1, 7), (7, 1), (6, 6), (6, 7), (8, 20), (20, 8), (3, 90), (300, 450)]
 
 
 def expected(matrix, steps):
