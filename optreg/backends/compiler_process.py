@@ -35,14 +35,16 @@ class CompilerProcess:
         """The number of the process, or 0."""
         return 0 if self._process is None else self._process.pid
 
-    def request(self, text: Path, target: Path) -> None:
-        """Have the text in a file compiled; the object, or a word about the failure, will appear beside ``target``.
+    def request(self, source: str, target: Path) -> None:
+        """Have a text compiled to the object ``target``; a word about a failure will appear beside it.
 
         Raises:
-            OSError: there can be no such process.
+            OSError: there can be no such process, or the text cannot be written beside ``target``.
         """
+        text = target.with_suffix(f".{os.getpid()}.txt")
         line = json.dumps([str(text), str(target)]) + "\n"
-        self._asked.append(text)
+        self._asked.append(text)  # before it is there: an interrupt may come at any time
+        text.write_text(source, encoding="utf-8")
         if self._process is None or not self.running:
             self._let_go()
             self._process = _started()
@@ -62,15 +64,14 @@ class CompilerProcess:
 
     def end(self) -> None:
         """A program does not wait for kernels that it will not use any more."""
-        if self._process is None:
-            return
-        self._process.kill()
-        self._process.communicate()
+        number = self.number
+        if self._process is not None:
+            self._process.kill()
+        self._let_go()
         for text in self._asked:
             text.unlink(missing_ok=True)
-            for part in text.parent.glob(f"*.{self._process.pid}.part"):
+            for part in text.parent.glob(f"*.{number}.part"):
                 part.unlink(missing_ok=True)
-        self._process = None
         self._asked = []
 
 

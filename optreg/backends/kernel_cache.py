@@ -191,7 +191,5 @@ class Compilation:
     def _ask(self, path: Path) -> None:
         self._since, self._process, self._asked = time.monotonic(), os.getpid(), self._asked + 1
         failure_of(path).unlink(missing_ok=True)
-        text = path.with_suffix(f".{os.getpid()}.txt")
-        text.write_text(self.source, encoding="utf-8")
-        COMPILER.request(text, path)
+        COMPILER.request(self.source, path)
         self._compiler = COMPILER.number

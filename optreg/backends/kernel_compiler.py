@@ -120,10 +120,15 @@ def _lanes() -> dict[str, Any]:
 
 
 def _answer(source: Path, target: Path) -> None:
-    """Compile the text of one file to an object in another, whole or not at all; or say beside it why not."""
+    """Compile the text of one file to an object in another, whole or not at all; or say beside it why not.
+
+    Whoever finds the answer finds nothing else: the text is removed when it has been read.
+    """
     temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        name, machine_code = compile_kernel(source.read_text(encoding="utf-8"))
+        text = source.read_text(encoding="utf-8")
+        source.unlink(missing_ok=True)
+        name, machine_code = compile_kernel(text)
         digest = checksum(target, name.encode(), machine_code)
         temporary.touch(mode=0o600)
         temporary.write_bytes(b"\0".join([digest, name.encode(), machine_code]))
@@ -131,8 +136,6 @@ def _answer(source: Path, target: Path) -> None:
     except Exception as error:  # whatever it is, the process that trains must hear of it
         temporary.write_text(f"{type(error).__name__}: {error}".strip().splitlines()[0], encoding="utf-8")
         os.replace(temporary, failure_of(target))
-    finally:
-        source.unlink(missing_ok=True)
 
 
 def checksum(target: Path, name: bytes, machine_code: bytes) -> bytes:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 import pytest
 
 from optreg.backends.native import numba_is_installed
@@ -14,3 +17,18 @@ def compiled_at_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPTREG_COMPILE", "now")
         yield
+
+
+@pytest.fixture
+def compiler_script(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """What makes a program of one line of the shell, to stand in the place of the interpreter that compiles."""
+    if sys.platform == "win32":
+        pytest.skip("scripts are no programs there")
+
+    def make(line: str) -> str:
+        script = tmp_path_factory.mktemp("bin") / "python"
+        script.write_text(f"#!/bin/sh\n{line}\n")
+        script.chmod(0o700)
+        return str(script)
+
+    return make

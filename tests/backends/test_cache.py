@@ -12,6 +12,7 @@ import pytest
 
 from backends.processes import leftovers, run, start
 from optreg.backends.kernel_cache import Compilation, directory, found_directory
+from optreg.backends.kernel_compiler import _answer
 
 STEPS = """
 one = optimizer()
@@ -57,6 +58,15 @@ def test_damaged_kernels_are_made_again(cache):
     assert run(STEPS, cache) == ("True True", "")
     assert leftovers(cache) == []
     assert run(STEPS, cache, OPTREG_COMPILE="never") == ("True True", "")
+
+
+@pytest.fixture
+def chosen(tmp_path, monkeypatch):
+    """A directory for this process, which is not there yet, and which no other process knows."""
+    monkeypatch.setenv("OPTREG_CACHE_DIR", str(tmp_path / "kernels"))
+    found_directory.cache_clear()
+    yield tmp_path / "kernels"
+    found_directory.cache_clear()
 
 
 # One kernel in this process
@@ -122,6 +132,7 @@ needs_root = pytest.mark.skipif(not IS_ROOT, reason="needs root")
 @pytest.mark.parametrize(
     "damage", [_cut, _empty, _garbage, _flip, _name, _exchange, _open, pytest.param(_give_away, marks=needs_root)]
 )
+@pytest.mark.usefixtures("chosen")
 def test_a_kernel_that_is_damaged_or_may_be_anothers_is_made_again(damage):
     first = Compilation(SOURCE)
     _check(first)
@@ -132,35 +143,43 @@ def test_a_kernel_that_is_damaged_or_may_be_anothers_is_made_again(damage):
     assert Compilation(SOURCE).advance(start=False) is not None
 
 
+@pytest.mark.usefixtures("chosen")
 def test_a_directory_in_the_place_of_a_kernel_is_a_failure_that_says_so():
-    compilation = Compilation(SOURCE.replace("+= 1", "+= 3"))
+    compilation = Compilation(SOURCE)
     compilation.path.mkdir()
-    try:
-        assert compilation.wait() is None
-    finally:
-        compilation.path.rmdir()
+    assert compilation.wait() is None
     assert compilation.failure is not None
     assert compilation.failure.startswith(f"rules cannot be compiled: the kernel in {compilation.path} is damaged")
 
 
-def test_a_text_that_cannot_be_compiled_is_a_failure_that_says_why():
+def test_a_text_that_cannot_be_compiled_is_a_failure_that_says_why(chosen):
     compilation = Compilation(SOURCE.replace("int64_at", "no_such_function"))
     assert compilation.wait() is None
     assert compilation.failure is not None
     assert compilation.failure.startswith("the compiler failed: TypingError")
-    assert leftovers(compilation.path.parent) == []
+    assert leftovers(chosen) == []
     _check(Compilation(SOURCE))
 
 
+def test_who_finds_a_kernel_finds_nothing_else_beside_it(chosen, monkeypatch):
+    """Its text is gone by then, however slow the compiler's process is afterwards."""
+    beside = []
+    replace = os.replace
+
+    def look_and_replace(source, target):
+        replace(source, target)
+        beside.append(leftovers(chosen))
+
+    monkeypatch.setattr(os, "replace", look_and_replace)
+    chosen.mkdir()
+    for name, text in (("right", SOURCE), ("wrong", SOURCE.replace("int64_at", "no_such_function"))):
+        asked = chosen / "asked.txt"
+        asked.write_text(text)
+        _answer(asked, chosen / f"{name}.kernel")
+    assert beside == [[], ["wrong.failure"]]
+
+
 # The directory
-
-
-@pytest.fixture
-def chosen(tmp_path, monkeypatch):
-    monkeypatch.setenv("OPTREG_CACHE_DIR", str(tmp_path / "kernels"))
-    found_directory.cache_clear()
-    yield tmp_path / "kernels"
-    found_directory.cache_clear()
 
 
 def _is_a_file(path: Path) -> None:

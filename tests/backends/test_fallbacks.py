@@ -68,6 +68,7 @@ def test_an_interpreter_that_cannot_be_started_leaves_the_rules_to_numpy(tmp_pat
     assert out == "True False"
     assert err.count("Warning") == 1
     assert "rules cannot be compiled" in err
+    assert leftovers(tmp_path) == []
 
 
 def test_warnings_that_are_errors_reach_neither_the_compiler_nor_a_good_program(tmp_path):

@@ -199,13 +199,12 @@ LISTENS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handle
 
 def test_an_interrupt_waits_for_the_threads_that_work():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    workers, ended, began = Workers(), [], threading.Event()
+    workers, ended, meeting = Workers(), [], threading.Barrier(2)
 
     def task() -> None:
+        meeting.wait()
         if threading.current_thread() is threading.main_thread():
-            began.wait()
             return
-        began.set()
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         time.sleep(0.2)
         ended.append(True)
@@ -239,8 +238,8 @@ def test_a_program_that_is_interrupted_again_and_again_goes_on_well(cache):
     interrupted = 0
     for number in range(60):
         one.target["w"].grad = np.ones(3_000_000)
-        signal.setitimer(signal.ITIMER_REAL, 0.0005 * (number % 20 + 1))
         try:
+            signal.setitimer(signal.ITIMER_REAL, 0.0005 * (number % 20 + 1))
             one.update()
             time.sleep(0.02)
         except KeyboardInterrupt:
@@ -252,13 +251,15 @@ def test_a_program_that_is_interrupted_again_and_again_goes_on_well(cache):
     assert run(program, cache, first=handler, OPTREG_NUM_THREADS="3") == ("True True", "")
 
 
-def test_a_program_stops_at_an_interrupt_while_it_waits_for_the_compiler(tmp_path):
-    process = start("print('here', flush=True)\nsteps(optimizer(), 1)", tmp_path, first=LISTENS)
-    assert process.stdout is not None
-    process.stdout.readline()
-    time.sleep(0.1)
+def test_a_program_stops_at_an_interrupt_while_it_waits_for_the_compiler(tmp_path, compiler_script):
+    cache = tmp_path / "kernels"
+    program = f"sys.executable = {compiler_script('exec sleep 1000')!r}\nsteps(optimizer(), 1)"
+    process = start(program, cache, first=LISTENS)
+    while not (cache.exists() and leftovers(cache)):
+        assert process.poll() is None, "it ended before the compiler was asked"
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode in (-signal.SIGINT, 130, 1)
     assert "KeyboardInterrupt" in err
-    assert leftovers(tmp_path) == []
+    assert leftovers(cache) == []
