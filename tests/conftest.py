@@ -3,12 +3,17 @@
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from optreg.backends.kernel_cache import found_directory
 
-# A busy machine is slow, which is no error. In CI the same examples come each time; elsewhere new ones are tried.
-settings.register_profile("optreg", deadline=None, derandomize=bool(os.environ.get("CI")))
+# A busy machine is slow, which is no error. Under tox the same examples come each time; elsewhere new ones are tried.
+settings.register_profile(
+    "optreg",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
 settings.load_profile("optreg")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import NaiveMomentum
 
@@ -186,7 +186,7 @@ class Run:
         self.optimizer = copy.deepcopy(self.optimizer)
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(events=st.lists(EVENTS, min_size=1, max_size=14), dtype=st.sampled_from([np.float32, np.float64]))
 def test_every_history_ends_where_the_plain_one_does(events, dtype):
     run = Run(dtype)
@@ -194,7 +194,7 @@ def test_every_history_ends_where_the_plain_one_does(events, dtype):
         getattr(run, name)(*arguments)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(order=st.permutations(["decay", "shift", "halve", "clear", "replace"]), steps=st.integers(1, 3))
 def test_hooks_run_in_any_order_they_were_registered_in(order, steps):
     run = Run(np.float64)
@@ -204,7 +204,7 @@ def test_hooks_run_in_any_order_they_were_registered_in(order, steps):
         run.step(seed, ())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     split=st.lists(st.sampled_from(["*", "/a", "/b", "/[ac]"]), unique=True),
     slow=st.sampled_from([0.25, lambda t: 0.5**t]),
@@ -216,7 +216,7 @@ def test_options_move_each_parameter_at_its_own_rate(split, slow):
         run.step(seed, ())
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(t=st.integers(1, 8), cut=st.integers(0, 7))
 def test_a_run_may_be_copied_at_any_step(t, cut):
     whole, parted = Run(np.float32), Run(np.float32)
@@ -229,7 +229,7 @@ def test_a_run_may_be_copied_at_any_step(t, cut):
         np.testing.assert_array_equal(array, parted.optimizer.target.arrays[name])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(gradients=st.dictionaries(st.sampled_from(NAMES), st.sampled_from([(), (3,), (2, 3), (1,), (3, 2)])))
 def test_gradients_are_taken_whole_or_not_at_all(gradients):
     run = Run(np.float64)

@@ -75,6 +75,9 @@ def _text(operation: Operation, names: Sequence[str]) -> str:
     kind = _type(operation.dtype)
     if operation.function in _INFIX:
         return f"{names[0]} {_INFIX[operation.function]} {names[1]}"
+    if operation.function == "remainder" and operation.dtype.kind == "f":
+        # A zero has the sign of the divisor, which Numba forgets.
+        return f"np.copysign(np.remainder({names[0]}, {names[1]}), {names[1]})"
     if operation.function not in _CALLS:
         raise UntraceableRuleError(f"np.{operation.function} cannot be compiled by the backend numba")
     return _CALLS[operation.function].format(*names, one=f"{kind}(1)", zero=f"{kind}(0)")

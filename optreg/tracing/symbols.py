@@ -28,7 +28,7 @@ _ON_TRUTH_VALUES = {
     "logical_and": "logical_and", "logical_or": "logical_or", "logical_xor": "not_equal", "logical_not": "logical_not",
     "add": "logical_or", "maximum": "logical_or", "fmax": "logical_or",
     "multiply": "logical_and", "minimum": "logical_and", "fmin": "logical_and",
-    "absolute": "positive", "equal": "equal", "not_equal": "not_equal",
+    "equal": "equal", "not_equal": "not_equal",
 }  # fmt: skip
 """What functions are where all operands are True or False."""
 
@@ -128,6 +128,8 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
         if name.startswith("logical_"):
             operands = [cast(each, np.dtype(bool)) for each in operands]
         if {dtype.kind, *(each.dtype.kind for each in operands)} == {"b"}:
+            if name in ("absolute", "floor", "ceil"):
+                return Symbol(self._recording, operands[0], single, fixed=single)
             name = _ON_TRUTH_VALUES.get(name, name)
         elif name.startswith("bitwise_") or name == "invert":
             raise UntraceableRuleError(f"np.{name} is compiled for True and False only")

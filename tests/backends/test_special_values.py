@@ -61,6 +61,12 @@ class Choices(GradientMethod):
         param[...] = np.where(known, np.where(param <= grad, grad, param), np.where(grad != slot, 1.0, slot))
 
 
+class Remainders(GradientMethod):
+    def rule(self, param: Any, grad: Any, slot: Any) -> None:
+        slot[...] = np.remainder(slot, grad)
+        param[...] = np.remainder(grad, 1.5) + 1 / np.remainder(param, -2.0)
+
+
 def _values(dtype: str) -> Any:
     limits = np.finfo(dtype)
     some = [0.0, 1.0, 0.5, 1.5, 2.0, 3.7, limits.max, limits.tiny, limits.smallest_subnormal, limits.tiny / 3]
@@ -68,7 +74,9 @@ def _values(dtype: str) -> Any:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("method", [Arithmetic, Roots, Signs, Extremes, ExtremesOfTwoArrays, Clipping, Choices])
+@pytest.mark.parametrize(
+    "method", [Arithmetic, Roots, Signs, Extremes, ExtremesOfTwoArrays, Clipping, Choices, Remainders]
+)
 def test_every_triple_of_special_values_gives_the_bits_of_numpy(method, dtype):
     values = _values(dtype)
     triples = np.array(np.meshgrid(values, values, values)).reshape(3, -1)

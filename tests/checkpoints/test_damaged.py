@@ -53,14 +53,14 @@ def assert_refused(content, form, *, optimizer=None):
     assert contents(optimizer) == before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), form=st.sampled_from(FORMATS))
 def test_a_file_cut_short_at_any_length_is_refused(data, form):
     whole = checkpoint(form)
     assert_refused(whole[: data.draw(st.integers(0, len(whole) - 1))], form)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data(), form=st.sampled_from(FORMATS), mask=st.integers(1, 255))
 def test_a_byte_that_is_flipped_is_found_or_means_nothing(data, form, mask):
     damaged = bytearray(checkpoint(form))
@@ -81,7 +81,7 @@ def test_a_byte_that_is_flipped_is_found_or_means_nothing(data, form, mask):
             assert contents(optimizer) == contents(undamaged)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), form=st.sampled_from(FORMATS), filling=st.sampled_from([b"\0", b"\xff", b"PK"]))
 def test_a_stretch_of_other_bytes_is_refused(data, form, filling):
     whole = checkpoint(form)
@@ -90,7 +90,7 @@ def test_a_stretch_of_other_bytes_is_refused(data, form, filling):
 
 
 @every_format
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(content=st.binary(max_size=200))
 def test_any_other_bytes_are_refused(form, content):
     assert_refused(content, form)

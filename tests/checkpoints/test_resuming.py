@@ -37,7 +37,7 @@ def test_there_are_built_ins_to_resume():
 
 
 @every_optimizer
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(before=st.integers(0, 6), after=st.integers(1, 4), form=st.sampled_from(FORMATS))
 def test_every_built_in_optimizer_resumes_at_any_step(name, before, after, form):
     with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +66,7 @@ def test_parameters_of_the_other_byte_order_resume(tmp_path):
 
 
 @pytest.mark.parametrize("hook", BUILTIN_HOOKS)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(before=st.integers(0, 6), form=st.sampled_from(FORMATS))
 def test_every_built_in_hook_resumes_at_any_step(hook, before, form):
     def make():

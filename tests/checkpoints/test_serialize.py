@@ -97,7 +97,7 @@ def test_the_serializers_of_optreg_write_and_read_the_same():
 
 
 @pytest.mark.parametrize("kind", [FromArrays, FromRebinding, DictionaryDeserializer])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(name=st.sampled_from([name for name in optreg.names() if "/" not in name]), steps=st.integers(0, 4))
 def test_every_built_in_goes_on_from_what_was_serialized(kind, name, steps):
     unbroken = a_run(name, steps)

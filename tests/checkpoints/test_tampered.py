@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import optreg
@@ -107,7 +107,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(place=st.sampled_from(PLACES), new=JSON, remove=st.booleans())
 def test_any_other_json_is_loaded_or_refused_whole(place, new, remove):
     text = metadata()

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from tracing.interpreter import inputs_of, own_rule
+from tracing.random_rules import EXACT
+from tracing.random_rules import rules as rules_at_random
+from tracing.test_operations import check
 
 import optreg
 from optreg.backends.element_source import element_source
@@ -133,6 +138,20 @@ def test_every_operation_has_numpys_bits_on_special_values(dtype, tmp_path):
             np.testing.assert_array_equal(found, expected, err_msg=name)
             zeros = expected == 0
             np.testing.assert_array_equal(np.signbit(found[zeros]), np.signbit(expected[zeros]), err_msg=name)
+
+
+@needs_compiler
+@settings(max_examples=40)
+@given(rules_at_random(EXACT))
+def test_the_element_function_of_a_random_rule_has_numpys_bits(tmp_path_factory, made):
+    def run(owner, param, grad, state):
+        rule = trace(own_rule(owner, param), inputs_of(owner, param, grad, state))
+        (run_on_host,) = compiled([rule], tmp_path_factory.mktemp("host"))
+        arrays = {"param": param, "grad": grad, **state}
+        run_on_host([arrays[each.name] for each in rule.inputs], self=owner)
+
+    function, dtype = made
+    check(function, dtype, run)
 
 
 def test_what_cplusplus_cannot_do_is_an_error_that_names_it():

@@ -86,7 +86,7 @@ def flat(states):
     return [slot for state in states for slot in state.values()]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from(sorted(HOOKS)), max_size=4),
     st.sampled_from(["adamw", "nadam", "rprop", "sgd", "lion", "smorms3"]),

@@ -31,14 +31,14 @@ def arrays_of(dtype):
     return param, grad, state
 
 
-def check(rule, dtype="float32"):
+def check(rule, dtype="float32", run=run_traced):
     """Run a rule as it is written and by its trace; the arrays are the same to the last bit."""
     owner = type("Owner", (Owner,), {})(rule)
     param, grad, state = arrays_of(dtype)
     traced = param.copy(), grad.copy(), {name: slot.copy() for name, slot in state.items()}
     with np.errstate(all="ignore"):
         rule(owner, param, grad, **state)
-    made = run_traced(owner, *traced)
+    made = run(owner, *traced)
     for written, from_trace in zip((param, grad, *state.values()), (*traced[:2], *traced[2].values()), strict=True):
         # NaNs differ in their signs and payloads, which NumPy does not promise.
         np.testing.assert_array_equal(written, from_trace)
@@ -64,6 +64,7 @@ ELEMENTWISE = {
     "logical functions": lambda self, p, g: np.where(np.logical_and(p, g) | np.logical_not(np.logical_or(p, g)), p, g),
     "truth values added": lambda self, p, g: ((p > 0) + (g > 0)) * 1.0,
     "truth values multiplied": lambda self, p, g: ((p > 0) * (g > 0)) * 1.0,
+    "abs, floor and ceil of truth values": lambda self, p, g: abs(p > 0) * g + np.floor(p > 1) - np.ceil(g > 1),
     "sqrt": lambda self, p, g: np.sqrt(p),
     "abs": lambda self, p, g: abs(p) + np.abs(g) + np.fabs(p),
     "sign": lambda self, p, g: np.sign(p),
