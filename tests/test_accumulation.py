@@ -51,8 +51,7 @@ def test_k_calls_make_the_step_of_their_mean_or_sum(monkeypatch, backend, mean):
 
 
 def test_the_mean_of_halves_of_a_batch_is_pytorchs():
-    import torch
-
+    torch = pytest.importorskip("torch")
     w = torch.nn.Parameter(torch.tensor(start()["W"]))
     sgd = torch.optim.SGD([w], lr=0.1, momentum=0.9)
     for call in range(6):

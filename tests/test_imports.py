@@ -27,21 +27,25 @@ ORDER = """
 """The modules and subpackages of optreg in the order of the data: each imports only what stands before it."""
 
 
-def imports_of(path: Path) -> Iterator[str]:
-    """What a file imports of optreg, inside functions, too, and for type checkers: ``registry``, ``hooks``, …"""
+def names_imported(path: Path) -> Iterator[str]:
+    """The modules that a file imports, inside functions, too, and for type checkers; relative ones begin with a dot."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module == "optreg":
-            names = [f"optreg.{alias.name}" for alias in node.names]
+            yield from (f"optreg.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} has a relative import"
-            names = [node.module or ""]
-        else:
-            continue
-        yield from (name.split(".")[1] for name in names if name.startswith("optreg."))
+            yield "." * node.level + (node.module or "")
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """What a file imports of optreg: ``registry``, ``hooks``, …"""
+    for name in names_imported(path):
+        assert not name.startswith("."), f"{path} has a relative import"
         by_the_public_door = path.is_relative_to(ROOT / "testing")
-        assert by_the_public_door or "optreg" not in names, f"{path} imports optreg itself, which is there for users"
+        assert by_the_public_door or name != "optreg", f"{path} imports optreg itself, which is there for users"
+        if name.startswith("optreg."):
+            yield name.split(".")[1]
 
 
 FILES = sorted(ROOT.rglob("*.py"))
@@ -70,6 +74,16 @@ def test_the_conformance_kit_could_have_been_written_by_a_stranger_but_for_one_f
     for path in (ROOT / "testing").rglob("*.py"):
         if path.name != "internals.py":
             assert set(imports_of(path)) <= {"testing"}, f"{path} imports what is not public; have internals.py do it"
+
+
+def test_tests_that_every_python_runs_import_no_package_that_one_python_has():
+    """References are installed on one Python only; elsewhere pytest.importorskip leaves out what needs them."""
+    references = {"torch", "optax", "jax", "keras", "pytorch_optimizer"}
+    tests = Path(__file__).parent
+    for path in tests.rglob("*.py"):
+        if not path.is_relative_to(tests / "optimizers"):
+            packages = {name.partition(".")[0] for name in names_imported(path)}
+            assert packages & references == set(), f"{path.relative_to(tests)} needs what is not always there"
 
 
 def test_no_public_name_is_hidden_by_a_module():

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from links import Chain, Linear
 
 import optreg
@@ -98,6 +97,7 @@ def test_other_options_are_joined_to_them():
 
 
 def test_a_schedule_is_followed_by_every_layer_as_torchs_groups_follow_it():
+    torch = pytest.importorskip("torch")
     paths, decay = ["/embed/W", "/l1/W", "/l2/W", "/head/W"], 0.7
     schedule = LinearWarmup(steps=3, then=Cosine(initial=0.1, steps=6))
     options = layer_wise_lr_decay(paths, lr=schedule, decay=decay)

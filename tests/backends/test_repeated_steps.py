@@ -105,6 +105,7 @@ def test_a_hyperparameter_of_a_plain_class_may_become_anything(changed):
     assert_same(expected, found)
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape on a NumPy array:DeprecationWarning")  # but it can be done
 def test_a_parameter_without_states_that_is_reshaped_in_place_is_an_error_as_ever():
     def run() -> str:
         optimizer = FirstMoment().setup({"w": np.ones((2, 3))})

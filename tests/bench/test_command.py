@@ -70,6 +70,7 @@ def test_a_case_prints_a_table_and_writes_a_record_and_a_picture(call, tmp_path)
 
 
 def test_other_optimizers_dtypes_and_choices(call, tmp_path):
+    pytest.importorskip("optax")
     names = ("--optimizer", "lion", "--optimizer", "adafactor", "--peer", "optax", "--backend", "numpy")
     arguments = ("--dtype", "float64", "--variant", "decay", "--rounds", 1, "--json", "out.json")
     called = call("--case", "few", *names, *arguments)
@@ -84,6 +85,7 @@ def test_other_optimizers_dtypes_and_choices(call, tmp_path):
 
 
 def test_an_optimizer_of_another_package_is_measured_without_peers(call, tmp_path):
+    pytest.importorskip("optax")
     with optreg.temporary():
         optreg.register("acme/foo", optreg.get("sgd"))
         called = call("--case", "few", "--optimizer", "acme/foo", "--rounds", 1, "--variant", "plain")
