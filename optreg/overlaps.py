@@ -41,10 +41,14 @@ class _Outline:
         return np.asarray(self)
 
 
+_WORK: Any = 10_000
+"""How long NumPy tries to tell whether arrays overlap. (Its types, before 2.5, say that it takes no such number.)"""
+
+
 def _share(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
     """Whether arrays have an element in common; those whose strides are too odd to tell are taken to have one."""
     try:
-        return bool(np.shares_memory(one, other, max_work=10_000))  # type: ignore[arg-type] # any number will do
+        return bool(np.shares_memory(one, other, max_work=_WORK))
     except np.exceptions.TooHardError:
         return True
 
