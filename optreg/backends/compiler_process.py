@@ -69,9 +69,9 @@ class CompilerProcess:
             self._process.kill()
         self._let_go()
         for text in self._asked:
-            text.unlink(missing_ok=True)
-            for part in text.parent.glob(f"*.{number}.part"):
-                part.unlink(missing_ok=True)
+            for file in (text, *text.parent.glob(f"*.{number}.part")):
+                with suppress(OSError):  # it is gone, or so is its directory
+                    file.unlink()
         self._asked = []
 
 
